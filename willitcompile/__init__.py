@@ -1,0 +1,1 @@
+"""Does this source compile, with this compiler, at this standard?"""

@@ -1,0 +1,249 @@
+"""The words of will-it-compile as data: what is asked of a backend, and what comes back.
+
+Everything here is immutable and knows nothing of backends, languages or reports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Verdict(StrEnum):
+    """How a compile ended. Each of these is an answer; where there is no answer, an exception says so."""
+
+    COMPILED = "compiled"
+    REJECTED = "rejected"
+    """The compiler says no."""
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out-of-memory"
+    OUTPUT_LIMIT = "output-limit"
+    """It printed more than `Limits.output_bytes`, or wrote a file larger than `Limits.file_bytes`."""
+    CRASHED = "crashed"
+    """The compiler itself died: an internal error, a signal, or a process limit that it ran into."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one compile may use. Reaching a limit is a verdict, not an error."""
+
+    wall_seconds: float = 30.0
+    """Elapsed time, from the compiler's start to its end."""
+
+    memory_bytes: int = 1 * GIB
+    """Memory of the whole process tree that is not backed by a file. g++ 12 needs about 300 MB for
+    <regex> and 535 MB for an SVD with Eigen; see docs/cli.md for how to look."""
+
+    cpus: float | None = None
+    """Cores that it may keep busy; None for as many as there are."""
+
+    processes: int = 256
+    """Processes and threads at one time. A go build starts about 60."""
+
+    output_bytes: int = 1 * MIB
+    """Of stdout, and of stderr, each."""
+
+    file_bytes: int = 256 * MIB
+    """Size of any file that the compile writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """One compiler at one version, as one backend has it."""
+
+    family: str
+    """`gcc`, `clang`, `go`, `rustc`."""
+
+    version: str
+    """What tells it from its siblings: `12` for gcc and clang, `1.26` for go, `1.95` for rustc."""
+
+    compilers: Mapping[str, str]
+    """By language, the compiler's own first line of `--version`, exactly."""
+
+    standards: Mapping[str, Mapping[str, str]]
+    """By language, the standards it accepts, oldest first, each with the spelling that it wants:
+    `{"c++": {"c++20": "c++20", "c++23": "c++2b"}}`."""
+
+    defaults: Mapping[str, str]
+    """By language, the standard of a compile that names none."""
+
+    aliases: tuple[str, ...] = ()
+    """Other names it answers to, as `gcc` and `gcc-12.2.0`."""
+
+    origin: str = ""
+    """Where the backend has it from: a path on this host, an image."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.family}-{self.version}"
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        return tuple(self.standards)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class CompileJob:
+    """One compile: everything that a backend needs, nothing about which one.
+
+    A backend lays out `<root>/src` with `files` (read-only) and `<root>/tmp` (writable, empty, memory-backed;
+    HOME and TMPDIR name it), and runs `argv` in `<root>/src/<workdir>`. What the compile writes to `tmp` is
+    thrown away. See `output_path`.
+    """
+
+    toolchain: str
+    """The name of a toolchain that the backend offers, as `gcc-12`."""
+
+    language: str
+    files: Mapping[str, bytes]
+    """By path below `<root>/src`: relative, normalised, `/` between its parts, no control characters."""
+
+    argv: tuple[str, ...]
+    """argv[0] is a program of the toolchain, by role: `gcc`, `g++`, `clang`, `clang++`, `go`, `rustc`."""
+
+    workdir: str = "."
+    environment: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    """Added to the few variables that a backend sets itself: PATH, HOME, TMPDIR, LC_ALL."""
+
+    limits: Limits = field(default_factory=Limits)
+    rejected_exit_codes: frozenset[int] = frozenset({1})
+    """The exit codes by which this compiler says no; any other that is not 0 means that it crashed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompileResult:
+    """How a compile job ended, on whichever backend."""
+
+    verdict: Verdict
+    exit_code: int | None
+    """As the compiler gave it; None where a signal or a limit ended it."""
+
+    stdout: bytes
+    stderr: bytes
+    duration_seconds: float
+    """Wall time of the compile alone, without setting up or clearing away its sandbox."""
+
+    compiler: str
+    """The compiler's own name and version, exactly."""
+
+    isolation: str
+    """What confined it: `namespaces`, `landlock`, …"""
+
+    image: str | None = None
+    """The image's digest, where it ran in a container."""
+
+    truncated: bool = False
+    """stdout or stderr reached its limit; what is kept is its head."""
+
+    limit: str | None = None
+    """Which limit ended it: `wall`, `memory`, `processes`, `output`, `file-size`; None for none."""
+
+    signal: int | None = None
+    """The signal that killed the compiler, where one did and no limit explains it."""
+
+    peak_memory_bytes: int | None = None
+    """The most memory the process tree was seen to use, where that is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class FixIt:
+    """Replace the text between two places of a file. Lines and columns count from 1; the end is exclusive."""
+
+    path: str
+    start_line: int
+    start_column: int
+    end_line: int
+    end_column: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One message of a compiler."""
+
+    path: str | None
+    """As the user would name the file; None where the message is about no file."""
+
+    line: int | None
+    column: int | None
+    """In bytes from 1, as the compilers count."""
+
+    severity: str
+    """`error`, `warning`, `note` or `help`; what gcc calls a fatal error is an `error`."""
+
+    code: str | None
+    """`-Wunused-variable`, `E0308`; None where the compiler gives none."""
+
+    message: str
+    fixits: tuple[FixIt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceUnit:
+    """What one compile is asked about: a file with the local files that it needs."""
+
+    source: str
+    """As the user named it."""
+
+    language: str
+    files: Mapping[str, bytes]
+    """See `CompileJob.files`."""
+
+    main: tuple[str, ...]
+    """What to name on the command line, relative to `workdir`; never starts with `-` or `@`."""
+
+    workdir: str = "."
+    include_dirs: tuple[str, ...] = ()
+    """Where to look for headers, relative to `workdir`."""
+
+    notes: tuple[str, ...] = ()
+    """What a person should know when this is rejected: an include that was not sent, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The answer for one source unit, one toolchain and one standard."""
+
+    source: str
+    language: str
+    toolchain: str
+    standard: str
+    """The one that was compiled with, also where none was asked for."""
+
+    backend: str
+    result: CompileResult
+    stdout: str
+    stderr: str
+    """What the compiler said to people, decoded; undecodable bytes stand as `\\xNN`."""
+
+    diagnostics: tuple[Diagnostic, ...] = ()
+    notes: tuple[str, ...] = ()
+    cached: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.result.verdict
+
+
+def output_path(workdir: str, name: str = "out") -> str:
+    """A path for what a compile produces, relative to its `workdir`, in the writable `<root>/tmp`.
+
+    >>> output_path("."), output_path("a/b", "out.o")
+    ('../tmp/out', '../../../tmp/out.o')
+    """
+    depth = 1 if workdir == "." else 2 + workdir.count("/")
+    return "../" * depth + "tmp/" + name
