@@ -1,1 +1,144 @@
-"""Does this source compile, with this compiler, at this standard?"""
+"""Does this source compile, with this compiler, at this standard?
+
+from willitcompile import check
+
+for result in check("main.cpp", compiler="gcc", std=["c++17", "c++20"]):
+    print(result.source, result.standard, result.verdict)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from willitcompile.backends import Backend
+    from willitcompile.errors import (
+        BackendFailed,
+        BackendUnavailable,
+        ConfigError,
+        FlagRefused,
+        Interrupted,
+        NoAnswer,
+        RequestError,
+        SourceError,
+        ToolchainMissing,
+        UnknownLanguage,
+        UnknownStandard,
+        WillItCompileError,
+    )
+    from willitcompile.model import CheckResult, Diagnostic, Limits, Verdict
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BackendFailed",
+    "BackendUnavailable",
+    "CheckResult",
+    "ConfigError",
+    "Diagnostic",
+    "FlagRefused",
+    "Interrupted",
+    "Limits",
+    "NoAnswer",
+    "RequestError",
+    "SourceError",
+    "ToolchainMissing",
+    "UnknownLanguage",
+    "UnknownStandard",
+    "Verdict",
+    "WillItCompileError",
+    "check",
+]
+
+_MODEL = frozenset({"CheckResult", "Diagnostic", "Limits", "Verdict"})
+
+
+def check(
+    *paths: str | os.PathLike[str],
+    source: str | bytes | None = None,
+    compiler: str | Iterable[str] | None = None,
+    std: str | Iterable[str] | None = None,
+    language: str | None = None,
+    include_dirs: Iterable[str | os.PathLike[str]] = (),
+    defines: Iterable[str] = (),
+    warnings: Iterable[str] = (),
+    flags: Iterable[str] = (),
+    link: bool = False,
+    backend: str | Backend = "auto",
+    timeout: float | None = None,
+    memory: int | None = None,
+    jobs: int = 0,
+) -> list[CheckResult]:
+    """Whether files, or those of directories, compile. Prints nothing, and reads no configuration.
+
+    source: a source itself, instead of paths; `language` says which it is of.
+    compiler, std: one or more, as `-c` and `-s` of the command line; None for the default of each language.
+    defines, warnings, flags: as `["NAME=1"]`, `["-Wall"]`, `["-O2"]`; other flags than those of the allowlist
+        are refused.
+    backend: a name, or an open backend, which stays open.
+    timeout, memory: of each compile, in seconds and bytes; None for the defaults of `Limits`.
+    jobs: compiles at one time; 0 for one on each core.
+
+    Returns a result for each source, toolchain and standard, in this order. A source that does not compile is
+    a result; what has no answer raises a WillItCompileError, whose `remedy` says what to do.
+    """
+    import os
+    from dataclasses import replace
+
+    from willitcompile.backends import open_backend
+    from willitcompile.checker import STDIN, CheckRequest, run
+    from willitcompile.errors import RequestError
+    from willitcompile.languages import CompileOptions
+    from willitcompile.model import Limits
+
+    if bool(paths) == (source is not None):
+        raise RequestError("check()", "it takes paths or a source", "pass one of them, and not both")
+    limits = Limits()
+    limits = replace(
+        limits,
+        wall_seconds=limits.wall_seconds if timeout is None else timeout,
+        memory_bytes=limits.memory_bytes if memory is None else memory,
+    )
+    request = CheckRequest(
+        paths=tuple(os.fspath(path) for path in paths) or (STDIN,),
+        compilers=_each(compiler),
+        standards=_each(std),
+        language=language,
+        stdin=source.encode(errors="surrogateescape") if isinstance(source, str) else source,
+        include_dirs=tuple(os.fspath(directory) for directory in include_dirs),
+        options=CompileOptions(tuple(defines), tuple(warnings), tuple(flags), link),
+        limits=limits,
+        jobs=jobs,
+    )
+    if not isinstance(backend, str):
+        return list(run(request, backend))
+    with open_backend(backend) as opened:
+        return list(run(request, opened))
+
+
+def _each(asked: str | Iterable[str] | None) -> tuple[str, ...]:
+    """
+    >>> _each(None), _each("gcc"), _each(["gcc", "clang"])
+    ((), ('gcc',), ('gcc', 'clang'))
+    """
+    if asked is None:
+        return ()
+    return (asked,) if isinstance(asked, str) else tuple(asked)
+
+
+def __getattr__(name: str) -> object:
+    """What costs an import is imported when it is first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module("willitcompile.model" if name in _MODEL else "willitcompile.errors"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

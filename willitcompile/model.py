@@ -213,6 +213,10 @@ class SourceUnit:
     notes: tuple[str, ...] = ()
     """What a person should know when this is rejected: an include that was not sent, and why."""
 
+    prefix: str = ""
+    """What to put before a path that the compiler prints, so that it is as the user would name it. Empty where
+    `workdir` is the directory that the user is in."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
@@ -237,6 +241,18 @@ class CheckResult:
     @property
     def verdict(self) -> Verdict:
         return self.result.verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `doctor`."""
+
+    name: str
+    ok: bool | None
+    """None for what is missing and not needed."""
+    detail: str
+    remedy: str | None = None
+    """The command that mends it."""
 
 
 def output_path(workdir: str, name: str = "out") -> str:

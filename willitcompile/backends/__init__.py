@@ -66,6 +66,7 @@ class Backend(Protocol):
 
 BACKENDS = {
     "sandbox": "willitcompile.backends.sandbox",
+    "fake": "willitcompile.backends.fake",
 }
 """By name, the module with the backend's `open_backend()`. Each is imported only when it is used."""
 

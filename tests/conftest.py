@@ -1,0 +1,71 @@
+"""Tiers: what a test needs of the machine beyond Python.
+
+A test is `unit` unless it carries another tier's marker. A tier that this machine cannot run is skipped with
+a line that says how to turn it on. `WIC_REQUIRE=all`, or a list as `WIC_REQUIRE=sandbox,docker`, makes such a
+skip a failure, so that CI cannot pass by running nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TIERS = {
+    "unit": "needs nothing but Python; every test without another tier",
+    "sandbox": "compiles in the sandbox of this host: needs gcc, and bubblewrap or Landlock",
+    "docker": "needs a Docker daemon",
+    "kubernetes": "needs a cluster",
+}
+
+
+def required() -> frozenset[str]:
+    return frozenset(filter(None, os.environ.get("WIC_REQUIRE", "").replace(" ", "").split(",")))
+
+
+def say_unavailable(tier: str, why: str, remedy: str) -> NoReturn:
+    """Skip the test, or fail it where the tier is required. `sandbox` requires `sandbox-landlock` too."""
+    line = f"{tier}: skipped, {why}: {remedy}"
+    if required() & {"all", tier, tier.partition("-")[0]}:
+        pytest.fail(f"{line} (WIC_REQUIRE asks for it)", pytrace=False)
+    pytest.skip(line)
+
+
+@pytest.fixture(scope="session")
+def unavailable() -> Callable[[str, str, str], NoReturn]:
+    """`unavailable(tier, why, remedy)`: see `say_unavailable`."""
+    return say_unavailable
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for tier, needs in TIERS.items():
+        config.addinivalue_line("markers", f"{tier}: {needs}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not any(item.get_closest_marker(tier) for tier in TIERS):
+            item.add_marker("unit")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _forbidden_skips(session.config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if skips := _forbidden_skips(config):
+        terminalreporter.write_line(
+            f"WIC_REQUIRE=all: {skips} skipped, which is a failure", red=True, bold=True
+        )
+
+
+def _forbidden_skips(config: pytest.Config) -> int:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return len(reporter.stats.get("skipped", ())) if reporter and "all" in required() else 0

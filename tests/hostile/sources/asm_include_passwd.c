@@ -1,0 +1,2 @@
+__asm__(".include \"/etc/passwd\"");
+__asm__(".error \"end\"");

@@ -1,0 +1,2 @@
+__asm__(".include \"@SECRET_TMP@\"");
+int main(void) { return 0; }

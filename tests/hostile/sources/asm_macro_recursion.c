@@ -1,0 +1,1 @@
+__asm__(".macro again\n again\n .endm\n again");

@@ -1,0 +1,6 @@
+constexpr int forever() {
+    for (;;) {
+    }
+    return 0;
+}
+constexpr int never = forever();

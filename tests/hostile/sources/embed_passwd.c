@@ -1,0 +1,3 @@
+const unsigned char text[] = {
+#embed "@SECRET_TMP@"
+};

@@ -1,0 +1,3 @@
+const unsigned char noise[] = {
+#embed </dev/urandom> limit(16)
+};

@@ -1,0 +1,2 @@
+#line 1 "nowhere.c"
+#error virtual memory exhausted: Cannot allocate memory

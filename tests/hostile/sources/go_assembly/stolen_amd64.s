@@ -1,0 +1,4 @@
+#include "@SECRET_TMP@"
+
+TEXT ·stolen(SB), 0, $0-0
+	RET

@@ -1,0 +1,8 @@
+package main
+
+import _ "embed"
+
+//go:embed stolen.txt
+var text string
+
+func main() {}

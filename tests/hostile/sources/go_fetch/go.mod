@@ -1,0 +1,5 @@
+module hostile
+
+go 1.21
+
+require example.com/evil v1.0.0

@@ -1,0 +1,12 @@
+package main
+
+var _ = loop()
+
+func loop() int {
+	for {
+	}
+}
+
+func init() { loop() }
+
+func main() { loop() }

@@ -1,0 +1,6 @@
+package main
+
+//go:linkname exit os.runtime_beforeExit
+func exit(int)
+
+func main() { exit(1) }

@@ -1,0 +1,7 @@
+module hostile
+
+go 1.21
+
+require example.com/evil v1.0.0
+
+replace example.com/evil => /usr/local/go/src/strings

@@ -1,0 +1,2 @@
+import "@SECRET_TMP@";
+int main() {}

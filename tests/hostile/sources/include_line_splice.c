@@ -1,0 +1,4 @@
+#inc\
+lude "/etc/pas\
+swd"
+int main(void) { return 0; }

@@ -1,0 +1,2 @@
+#include_next "@SECRET_TMP@"
+int main(void) { return 0; }

@@ -1,0 +1,2 @@
+#include "@SECRET_HOME@"
+int main() {}

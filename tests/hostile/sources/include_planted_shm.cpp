@@ -1,0 +1,2 @@
+#include "@SECRET_SHM@"
+int main() {}

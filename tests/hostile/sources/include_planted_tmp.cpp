@@ -1,0 +1,2 @@
+#include "@SECRET_TMP@"
+int main() {}

@@ -1,0 +1,3 @@
+int first;
+#line 3 "/dev/urandom"
+int a = undeclared;

@@ -1,0 +1,3 @@
+int first;
+#line 1 "/dev/zero"
+int a = undeclared;

@@ -1,0 +1,5 @@
+__attribute__((constructor)) static void before_main(void) {
+    for (;;) {
+    }
+}
+int main(void) { return 0; }

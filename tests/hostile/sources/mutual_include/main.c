@@ -1,0 +1,2 @@
+#include "other.h"
+int main(void) { return 0; }

@@ -1,0 +1,2 @@
+core::arch::global_asm!(".incbin \"@SECRET_TMP@\"");
+fn main() {}

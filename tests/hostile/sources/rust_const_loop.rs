@@ -1,0 +1,2 @@
+const _: () = loop {};
+fn main() {}

@@ -1,0 +1,2 @@
+#![crate_name = "../../../../tmp/evil"]
+fn main() {}

@@ -1,0 +1,2 @@
+const BYTES: &[u8] = include_bytes!("/dev/zero");
+fn main() {}

@@ -1,0 +1,2 @@
+#![doc = include_str!("@SECRET_SHM@")]
+fn main() {}

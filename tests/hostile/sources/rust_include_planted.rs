@@ -1,0 +1,2 @@
+const TEXT: &str = include_str!("@SECRET_HOME@");
+fn main() {}

@@ -1,0 +1,5 @@
+macro_rules! again {
+    ($($x:tt)*) => { again!($($x)* x) };
+}
+again!();
+fn main() {}

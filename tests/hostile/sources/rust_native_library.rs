@@ -1,0 +1,7 @@
+#[link(name = "../../../../../etc/passwd", kind = "static", modifiers = "+verbatim,+whole-archive")]
+extern "C" {
+    fn nowhere();
+}
+fn main() {
+    unsafe { nowhere() }
+}

@@ -1,0 +1,3 @@
+#[path = "@SECRET_TMP@"]
+mod stolen;
+fn main() {}

@@ -1,0 +1,3 @@
+#[path = "rust_self_module.rs"]
+mod again;
+fn main() {}

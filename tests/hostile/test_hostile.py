@@ -1,0 +1,214 @@
+"""Hostile sources, really compiled: each gets its verdict, and nothing more.
+
+See cases.py for what stands in `sources/`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets as randomness
+import shutil
+import tempfile
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.contract.leftovers import PREFIX, leftovers
+from tests.hostile.cases import FAMILIES, LANGUAGES, SOURCES, Case, fill, load
+from tests.hostile.generate import RECIPES
+from willitcompile.checker import CheckRequest, run
+from willitcompile.errors import BackendUnavailable, SourceError
+from willitcompile.languages import CompileOptions
+from willitcompile.reports import Style
+from willitcompile.reports.text import render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from willitcompile.backends import Backend
+    from willitcompile.model import CheckResult
+
+CASES = load()
+TOKEN = randomness.token_hex(16)
+"""What nothing that is hostile may get hold of."""
+
+VARIABLE = "WIC_HOSTILE_SECRET"
+NOT_SAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
+PASSWD = re.compile(r"\b(root|daemon|bin|sys|www-data|nobody):[x*!]?:\d+:\d+:")
+"""Lines of any host's; the one that a sandbox makes up has other users."""
+
+
+def _sandbox(isolation: str) -> Callable[[], Backend]:
+    def open_it() -> Backend:
+        from willitcompile.backends.sandbox import SandboxBackend
+
+        return SandboxBackend(isolation=isolation)
+
+    return open_it
+
+
+OPENERS: dict[str, tuple[str, Callable[[], Backend]]] = {
+    "namespaces": ("sandbox", _sandbox("namespaces")),
+    "landlock": ("sandbox", _sandbox("landlock")),
+}
+"""By name, the tier that it needs, and how to open it. A new backend is a line here."""
+
+
+@pytest.fixture(scope="module")
+def secrets() -> Iterator[Mapping[str, str]]:
+    """Planted on this host: what `@NAME@` in a source stands for."""
+    home = os.environ.get("HOME", "/root")
+    directories = [tempfile.mkdtemp(prefix="wic-hostile-", dir=where) for where in ("/tmp", home, "/dev/shm")]
+    planted = {"HOME": home, "SECRET_VARIABLE": VARIABLE}
+    for name, directory in zip(("SECRET_TMP", "SECRET_HOME", "SECRET_SHM"), directories, strict=True):
+        os.chmod(directory, 0o755)
+        planted[name] = f"{directory}/secret"
+        # Of each of the languages it would compile, were it read.
+        Path(planted[name]).write_text(f"// {TOKEN}\n")
+    os.environ[VARIABLE] = TOKEN
+    yield planted
+    del os.environ[VARIABLE]
+    found = [name for directory in directories for name in os.listdir(directory)]
+    for directory in directories:
+        shutil.rmtree(directory)
+    assert found == ["secret"] * len(directories), "something was written beside the secrets"
+    assert not list(Path("/tmp").glob("evil*"))
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=getattr(pytest.mark, tier)) for name, (tier, _) in OPENERS.items()],
+)
+def backend(
+    request: pytest.FixtureRequest, secrets: Mapping[str, str], unavailable: Callable[..., None]
+) -> Iterator[Backend]:
+    before = leftovers()
+    try:
+        opened = OPENERS[request.param][1]()
+    except BackendUnavailable as error:
+        unavailable(request.param, error.obstacle, error.remedy)
+        raise
+    with opened:
+        yield opened
+    assert leftovers() - before == frozenset()
+
+
+HARMLESS = {
+    "gcc": ("a.c", "int x;"),
+    "clang": ("a.c", "int x;"),
+    "go": ("a.go", "package main\nfunc main() {}"),
+    "rustc": ("a.rs", "fn main() {}"),
+}
+
+
+@pytest.fixture(scope="module")
+def need(
+    backend: Backend, tmp_path_factory: pytest.TempPathFactory, unavailable: Callable[..., None]
+) -> Callable[[str], None]:
+    """Asks a compiler family for something harmless, so that what a backend makes only once is made."""
+    families = {toolchain.family for toolchain in backend.toolchains()}
+
+    @cache
+    def ask(family: str) -> None:
+        if family not in families:
+            unavailable(backend.name, f"it has no {family}", f"install {family}")
+        name, text = HARMLESS[family]
+        path = tmp_path_factory.mktemp("harmless") / name
+        path.write_text(text)
+        (result,) = run(CheckRequest((str(path),), compilers=(family,)), backend)
+        assert result.verdict == "compiled", result
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("case", "family"),
+    [pytest.param(case, family, id=f"{case.name}-{family}") for case in CASES for family in case.verdicts],
+)
+def test_gets_its_verdict_and_nothing_else(
+    *,
+    case: Case,
+    family: str,
+    backend: Backend,
+    need: Callable[[str], None],
+    secrets: Mapping[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    need(family)
+    monkeypatch.chdir(tmp_path)
+    main = case.write(tmp_path, secrets)
+    before = remains()
+
+    result = check(case, family, backend, main.name)
+
+    assert remains() - before == frozenset(), "something outlived its job"
+    if result is None:
+        assert case.verdicts[family] == "refused"
+        return
+    report = "".join(render([result], Style(verbose=True, limits=case.limits)))
+    expected = case.backends.get(result.result.isolation, case.verdicts[family])
+    assert result.verdict == expected, report[-2000:]
+    assert not NOT_SAFE.search(report)
+    said = f"{result.stdout}\n{result.stderr}\n{report}"
+    raw = (result.result.stdout + result.result.stderr).decode(errors="replace")
+    assert TOKEN not in said + raw
+    assert not PASSWD.search(said + raw)
+    escaped = {name: re.escape(text) for name, text in secrets.items()}
+    for pattern in case.must:
+        assert re.search(fill(pattern, escaped), raw)
+    for pattern in case.never:
+        assert not re.search(fill(pattern, escaped), said + raw)
+    assert max(len(result.result.stdout), len(result.result.stderr)) <= case.limits.output_bytes
+    if result.verdict == "timeout":
+        assert result.result.duration_seconds < case.limits.wall_seconds + 0.5
+
+
+def check(case: Case, family: str, backend: Backend, main: str) -> CheckResult | None:
+    """The one result; None where the source was refused without compiling."""
+    request = CheckRequest(
+        (main,),
+        compilers=(family,),
+        standards=(case.standard,) if case.standard else (),
+        language=case.language,
+        options=CompileOptions(link=case.link),
+        limits=case.limits,
+        jobs=1,
+    )
+    try:
+        (result,) = run(request, backend)
+    except SourceError:
+        return None
+    return result
+
+
+def remains() -> frozenset[str]:
+    """What is left of jobs on this host, down to the single file."""
+    ours = [path for root in ("/dev/shm", "/tmp") for path in Path(root).glob(f"{PREFIX}{os.getpid()}*")]
+    return leftovers() | {f"file {path}" for directory in ours for path in directory.rglob("*")}
+
+
+def test_there_are_many_in_each_language() -> None:
+    count = Counter(case.language for case in CASES)
+    assert len(CASES) >= 50
+    assert all(count[language] >= 10 for language in LANGUAGES.values())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_says_what_is_expected_and_why(case: Case) -> None:
+    allowed = {"compiled", "rejected", "timeout", "out-of-memory", "output-limit", "crashed", "refused"}
+    assert set(case.verdicts) == set(FAMILIES[Path(case.main).suffix])
+    assert set(case.verdicts.values()) <= allowed
+    assert case.why.endswith((".", "!", "?"))
+
+
+def test_none_is_without_an_expectation() -> None:
+    sources = {path.stem for path in SOURCES.iterdir() if path.suffix != ".expect"}
+    assert sources | {Path(name).stem for name in RECIPES} == {case.name for case in CASES}

@@ -1,0 +1,430 @@
+"""Compiles on this host, confined by the kernel.
+
+Two mechanisms, the stronger first: `namespaces` (bubblewrap) and `landlock` (Landlock and seccomp, which need no
+user namespace). Where neither can be had nothing is compiled.
+"""
+
+from __future__ import annotations
+
+import _thread
+import itertools
+import os
+import select
+from typing import TYPE_CHECKING, Self
+
+from willitcompile.backends.sandbox import landlock
+from willitcompile.backends.sandbox.bubblewrap import ARGUMENTS_FD, ROOT, bubblewrap_arguments
+from willitcompile.backends.sandbox.cgroups import clear_cgroup, find_cgroups, stale_cgroups
+from willitcompile.backends.sandbox.host import host_toolchains
+from willitcompile.backends.sandbox.supervisor import Ending, Plan, Starter, read_ending
+from willitcompile.backends.sandbox.workspace import Session, remove_tree, stale_sessions
+from willitcompile.backends.seccomp import UnsupportedArchitecture, bpf_filter
+from willitcompile.backends.verdicts import judge
+from willitcompile.errors import BackendFailed, BackendUnavailable, Interrupted, ToolchainMissing
+from willitcompile.model import CompileResult, Limits
+
+if TYPE_CHECKING:
+    import _socket
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from willitcompile.backends import CancelToken
+    from willitcompile.backends.sandbox.host import HostToolchain
+    from willitcompile.model import CompileJob, Finding, Toolchain
+
+MECHANISMS = ("namespaces", "landlock")
+_REMEDY = "install bubblewrap (apt-get install bubblewrap, dnf install bubblewrap), then: will-it-compile doctor"
+
+
+class SandboxBackend:
+    """Runs each job as a throw-away process tree on this host."""
+
+    name = "sandbox"
+
+    def __init__(
+        self,
+        isolation: str = "auto",
+        notify: Callable[[str], None] = lambda _: None,
+        toolchains: Sequence[HostToolchain] | None = None,
+    ) -> None:
+        """`isolation` is `auto` or one of MECHANISMS; `notify` is told of what takes long and happens once;
+        `toolchains` are those of this host where none are given.
+
+        Raises BackendUnavailable where this host has no such mechanism.
+        """
+        self._notify = notify
+        self._bwrap = _find_program("bwrap")
+        self._landlock_abi = landlock.abi_version()
+        self._mechanisms = _choose(isolation, self._bwrap, self._landlock_abi)
+        self._proven = False
+        self._lock = _thread.allocate_lock()
+        self._session: Session | None = None
+        self._starter: Starter | None = None
+        self._given = toolchains
+        self._hosts: dict[str, HostToolchain] | None = None
+        self._seeds: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._count = itertools.count(1)
+        self._closed = False
+        self._cgroups = find_cgroups()
+        try:
+            self._seccomp = bpf_filter()
+        except UnsupportedArchitecture as error:
+            raise BackendUnavailable(
+                "compile in the sandbox",
+                f"there is no seccomp filter for {error} machines yet",
+                "use --backend docker",
+            ) from error
+
+    @property
+    def isolation(self) -> str:
+        """The mechanism that jobs get; `auto` settles with the first job."""
+        return self._mechanisms[0]
+
+    def forgo_cgroups(self) -> None:
+        """From the next job on do without them, as on a host where none can be made."""
+        self._cgroups = None
+
+    def toolchains(self) -> Sequence[Toolchain]:
+        return [host.toolchain for host in self._host_toolchains().values()]
+
+    def compile(self, job: CompileJob, cancel: CancelToken | None = None) -> CompileResult:
+        host = self._host_toolchains().get(job.toolchain)
+        if host is None or job.argv[0] not in host.programs:
+            names = ", ".join(self._host_toolchains()) or "none at all"
+            raise ToolchainMissing(
+                f"compile {job.language} with {job.toolchain}",
+                "it is not on this host",
+                f"use one of these: {names}",
+            )
+        while True:
+            mechanism = self.isolation
+            result = self._attempt(job, host, mechanism, cancel)
+            if isinstance(result, CompileResult):
+                return result
+            with self._lock:
+                if self._proven or (len(self._mechanisms) == 1 and mechanism == self.isolation):
+                    raise BackendFailed(f"compile with {job.toolchain}", result, "will-it-compile doctor")
+                if mechanism == self.isolation:
+                    # bubblewrap is there, but this host lets it make no namespaces: containers, hardened kernels.
+                    self._mechanisms = self._mechanisms[1:]
+
+    def image_exists(self, image: str) -> bool:  # noqa: ARG002
+        """There are no images here."""
+        return False
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            starter, self._starter = self._starter, None
+            session, self._session = self._session, None
+        if starter:
+            starter.close()
+        if session:
+            os.close(session.lock)
+            clear_stale(self._cgroups)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _host_toolchains(self) -> dict[str, HostToolchain]:
+        if self._hosts is None:
+            hosts = host_toolchains() if self._given is None else self._given
+            self._hosts = {host.toolchain.name: host for host in hosts}
+        return self._hosts
+
+    def _started(self) -> tuple[Session, Starter]:
+        with self._lock:
+            if self._closed:
+                raise BackendFailed("compile in the sandbox", "it was closed", "open another one")
+            if self._session is None or self._starter is None:
+                try:
+                    self._session = Session()
+                    self._starter = Starter(self._session)
+                except OSError as error:
+                    raise BackendFailed(
+                        "start the sandbox", f"{error.strerror}: {error.filename or ''}", "will-it-compile doctor"
+                    ) from error
+            return self._session, self._starter
+
+    def _attempt(
+        self, job: CompileJob, host: HostToolchain, mechanism: str, cancel: CancelToken | None
+    ) -> CompileResult | str:
+        """One run of the job, or why the sandbox could not be set up."""
+        seeds = self._seeds_of(host)
+        session, starter = self._started()
+        name = f"{session.name}.{next(self._count)}"
+        workspace = f"{session.path}/{name}"
+        try:
+            session.stage(name, job.files)
+            plan = self._plan(job, host, mechanism, seeds, workspace, name)
+            stdout, stderr, truncated, ending = _run(starter, plan, job.limits.output_bytes, cancel)
+        except OSError as error:
+            remove_tree(workspace)
+            raise BackendFailed(
+                f"compile with {job.toolchain}",
+                f"{error.strerror} ({error.filename or session.path})",
+                "free some space or memory there, then try again",
+            ) from error
+        if ending is None:
+            raise BackendFailed(
+                f"compile with {job.toolchain}", "the sandbox's supervisor was killed", "try again"
+            )
+        if ending.failure:
+            said = stderr.decode(errors="backslashreplace").strip()
+            return f"{ending.failure}: {said}" if said else ending.failure
+        self._proven = True
+        if ending.stopped == "cancelled" and not truncated:
+            raise Interrupted(f"compile with {job.toolchain}", "it was cancelled", "run it again")
+        verdict, limit = judge(
+            exit_code=ending.exit_code,
+            killed_by=ending.signal,
+            stopped=ending.stopped,
+            oom_kills=ending.oom_kills,
+            process_limit_hits=ending.process_limit_hits,
+            truncated=truncated,
+            stderr=stderr,
+            rejected_exit_codes=job.rejected_exit_codes,
+        )
+        return CompileResult(
+            verdict=verdict,
+            exit_code=None if limit in {"wall", "memory", "output"} else ending.exit_code,
+            stdout=stdout,
+            stderr=stderr,
+            duration_seconds=ending.duration_seconds,
+            compiler=host.toolchain.compilers.get(job.language, ""),
+            isolation=mechanism,
+            truncated=truncated,
+            limit=limit,
+            signal=None if limit else ending.signal,
+            peak_memory_bytes=ending.peak_memory_bytes,
+        )
+
+    def _seeds_of(self, host: HostToolchain) -> tuple[tuple[str, str], ...]:
+        name = host.toolchain.name
+        if name not in self._seeds:
+            self._seeds[name] = host.seeds(self._notify)
+        return self._seeds[name]
+
+    def _plan(
+        self,
+        job: CompileJob,
+        host: HostToolchain,
+        mechanism: str,
+        seeds: tuple[tuple[str, str], ...],
+        workspace: str,
+        name: str,
+    ) -> Plan:
+        limits = job.limits
+        compiler = (host.programs[job.argv[0]], *host.arguments.get(job.argv[0], ()), *job.argv[1:])
+        readable = [*host.readable, *_seed_roots(seeds)]
+        root = ROOT if mechanism == "namespaces" else workspace
+        environment = {
+            "LC_ALL": "C.UTF-8",
+            **job.environment,
+            **host.environment,
+            "HOME": f"{root}/tmp",
+            "TMPDIR": f"{root}/tmp",
+        }
+        common = {
+            "environment": environment,
+            "workspace": workspace,
+            "cgroup_name": name,
+            "cgroups": (self._cgroups.version, dict(self._cgroups.directories)) if self._cgroups else None,
+            "limits": tuple(getattr(limits, field) for field in Limits.__slots__),
+            "seccomp": self._seccomp,
+        }
+        open_to_all = _world_readable(readable) if os.geteuid() == 0 else False
+        if mechanism == "namespaces":
+            arguments = bubblewrap_arguments(
+                readable=readable,
+                source=f"{workspace}/src",
+                seeds=seeds,
+                workdir=job.workdir,
+                tmp_bytes=2 * limits.file_bytes,
+            )
+            uid = _unused_uid() if open_to_all and _strangers_may_make_namespaces() else None
+            return Plan((self._bwrap, "--args", str(ARGUMENTS_FD), "--", *compiler), arguments=arguments, uid=uid, **common)
+        uid = _unused_uid() if os.geteuid() == 0 else None
+        return Plan(
+            compiler,
+            landlock_abi=self._landlock_abi,
+            rules=_landlock_rules(readable, workspace, self._landlock_abi),
+            workdir=os.path.normpath(f"{workspace}/src/{job.workdir}"),
+            uid=uid,
+            read_everything=uid is not None and not open_to_all,
+            seeds=seeds,
+            **common,
+        )
+
+
+def _choose(isolation: str, bwrap: str | None, abi: int) -> tuple[str, ...]:
+    possible = tuple(
+        name for name, there in (("namespaces", bool(bwrap)), ("landlock", abi > 0)) if there
+    )
+    chosen = possible if isolation == "auto" else tuple(name for name in possible if name == isolation)
+    if chosen:
+        return chosen
+    missing = {"namespaces": "bubblewrap (bwrap) is not on PATH", "landlock": "this kernel offers no Landlock"}
+    wanted = MECHANISMS if isolation == "auto" else (isolation,)
+    raise BackendUnavailable(
+        "compile in the sandbox", " and ".join(missing[name] for name in wanted), _REMEDY
+    )
+
+
+def _find_program(name: str) -> str:
+    for directory in os.environ.get("PATH", os.defpath).split(":"):
+        path = f"{directory}/{name}"
+        if directory.startswith("/") and os.access(path, os.X_OK):
+            return path
+    return ""
+
+
+def _seed_roots(seeds: tuple[tuple[str, str], ...]) -> list[str]:
+    """The directory that all seeds point into, if there are any."""
+    return [os.path.commonpath([target for _, target in seeds])] if seeds else []
+
+
+def _landlock_rules(readable: list[str], workspace: str, abi: int) -> tuple[tuple[str, int], ...]:
+    # A link needs no rule, what it leads to has its own: one for /lib would open all of /usr/lib.
+    rules = [(path, landlock.READ_EXECUTE) for path in readable if not os.path.islink(path)]
+    rules.append((f"{workspace}/src", landlock.READ))
+    rules.append((f"{workspace}/tmp", landlock.everything(abi)))
+    rules.append(("/dev/null", landlock.DEVICE))
+    rules += [(path, landlock.READ) for path in ("/dev/zero", "/dev/urandom")]
+    return tuple(rules)
+
+
+def _unused_uid() -> int:
+    """A user that owns nothing, another one for each job; `nobody` where this container has no such numbers."""
+    uid = 1_900_000_000 + int.from_bytes(os.urandom(3), "big")
+    with open("/proc/self/uid_map") as file:
+        mapped = any(
+            int(first) <= uid < int(first) + int(count) for first, _, count in map(str.split, file)
+        )
+    return uid if mapped else 65534
+
+
+def _strangers_may_make_namespaces() -> bool:
+    """Whether bubblewrap can work for a user without privileges, or only as root."""
+    closed = {
+        "/proc/sys/kernel/unprivileged_userns_clone": "0",
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1",
+    }
+    for path, value in closed.items():
+        try:
+            with open(path) as file:
+                if file.read().strip() == value:
+                    return False
+        except FileNotFoundError:
+            continue
+    return True
+
+
+def _world_readable(paths: list[str]) -> bool:
+    """Whether a stranger can reach all of these."""
+    for path in paths:
+        real = os.path.realpath(path)
+        wanted = 0o005 if os.path.isdir(real) else 0o004
+        if not os.stat(real).st_mode & wanted == wanted:
+            return False
+        while (real := os.path.dirname(real)) != "/":
+            if not os.stat(real).st_mode & 0o001:
+                return False
+    return True
+
+
+def _run(
+    starter: Starter, plan: Plan, output_bytes: int, cancel: CancelToken | None
+) -> tuple[bytes, bytes, bool, Ending | None]:
+    """Start it, read what it prints, wait for its end: (stdout, stderr, truncated, how it ended)."""
+    out_read, out_write = os.pipe2(os.O_CLOEXEC)
+    err_read, err_write = os.pipe2(os.O_CLOEXEC)
+    try:
+        channel = starter.start(plan, out_write, err_write)
+    except BaseException:
+        os.close(out_read)
+        os.close(err_read)
+        raise
+    finally:
+        os.close(out_write)
+        os.close(err_write)
+    try:
+        heads, truncated = _read_heads((out_read, err_read), channel, output_bytes, cancel)
+        return heads[0], heads[1], truncated, read_ending(channel)
+    except BaseException:
+        _stop(channel)
+        read_ending(channel)  # comes when nothing of it runs any more
+        raise
+    finally:
+        channel.close()
+        os.close(out_read)
+        os.close(err_read)
+
+
+def _read_heads(
+    streams: tuple[int, int], channel: _socket.socket, limit: int, cancel: CancelToken | None
+) -> tuple[tuple[bytes, bytes], bool]:
+    """Read both streams to their ends or the limit. Whoever reaches it ends the compile."""
+    kept = {stream: bytearray() for stream in streams}
+    poll = select.poll()
+    for stream in streams:
+        poll.register(stream, select.POLLIN)
+    if cancel:
+        poll.register(cancel, select.POLLIN)
+    unfinished = set(streams)
+    truncated = False
+    while unfinished:
+        for ready, _ in poll.poll():
+            if ready not in kept:
+                _stop(channel)
+                poll.unregister(ready)
+                continue
+            room = limit - len(kept[ready])
+            data = os.read(ready, min(65536, room + 1))
+            kept[ready] += data[:room]
+            if len(data) > room:
+                truncated = True
+                _stop(channel)
+            if not data or len(data) > room:
+                unfinished.discard(ready)
+                poll.unregister(ready)
+    return (bytes(kept[streams[0]]), bytes(kept[streams[1]])), truncated
+
+
+def _stop(channel: _socket.socket) -> None:
+    try:
+        channel.shutdown(1)  # SHUT_WR
+    except OSError:
+        return  # it ended by itself
+
+
+def clear_stale(cgroups: object = None) -> list[str]:
+    """Clear away what a killed process left, as paths."""
+    found = stale_cgroups(cgroups if cgroups is not None else find_cgroups())  # type: ignore[arg-type]
+    for path in found:
+        clear_cgroup(path)
+    directories = stale_sessions()
+    for path in directories:
+        remove_tree(path)
+    return found + directories
+
+
+def open_backend(notify: Callable[[str], None] = lambda _: None) -> SandboxBackend:
+    return SandboxBackend(notify=notify)
+
+
+def clean() -> list[str]:
+    """Clear away what killed runs left on this host. Returns what was cleared."""
+    return clear_stale()
+
+
+def doctor() -> list[Finding]:
+    """What the sandbox finds on this host."""
+    from willitcompile.backends.sandbox.doctor import findings
+
+    return findings()

@@ -1,0 +1,123 @@
+"""Go's standard library, compiled once for all jobs.
+
+Without it each job would compile the packages that it imports: seconds for `fmt`, half a minute for all. Each
+job needs a cache that it can write to, and none may write what another reads. So it gets a directory of its
+own, with one symlink for each file of the prepared cache.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from willitcompile.backends.sandbox.host import cache_directory, own_cache_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from willitcompile.backends.sandbox.host import HostToolchain
+
+_CACHE = "cache"
+_LIST = "seeds"
+"""In the prepared cache: its files, one a line, so that a job need not list 256 directories."""
+BUILD_SECONDS = 900
+"""A build that takes longer than this hangs; here it takes 26 seconds on two cores."""
+
+
+def go_seeds(go: HostToolchain, notify: Callable[[str], None]) -> tuple[tuple[str, str], ...]:
+    """See `HostToolchain.seeds`. One process prepares, the others wait for it."""
+    directory = os.path.join(os.path.realpath(cache_directory()), "go", go.identity)
+    cache = os.path.join(directory, _CACHE)
+    names = _listed(cache)
+    if names is None:
+        try:
+            own_cache_directory()
+            os.makedirs(directory, mode=0o755, exist_ok=True)
+            _prepare(go, directory, notify)
+        except (OSError, _NotPrepared) as error:
+            notify(f"cannot prepare the standard library of {go.toolchain}, so Go jobs are slow: {error}")
+        names = _listed(cache)
+    return tuple((f".cache/go-build/{name}", f"{cache}/{name}") for name in names or ())
+
+
+class _NotPrepared(Exception):  # noqa: N818
+    """go failed; the text says how."""
+
+
+def _listed(cache: str) -> list[str] | None:
+    """The files of a prepared cache, or None where it is not prepared, or by somebody else."""
+    try:
+        with open(os.path.join(cache, _LIST), encoding="ascii") as file:
+            return file.read().split() if os.fstat(file.fileno()).st_uid == os.geteuid() else None
+    except (OSError, ValueError):
+        return None
+
+
+def _prepare(go: HostToolchain, directory: str, notify: Callable[[str], None]) -> None:
+    """Fill `<directory>/cache`, wholly or not at all. Raises OSError and _NotPrepared."""
+    import fcntl
+    import shutil
+
+    lock = os.open(
+        os.path.join(directory, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+    )
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            notify(f"waiting for another process that prepares the standard library of {go.toolchain}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        cache = os.path.join(directory, _CACHE)
+        if _listed(cache) is not None:
+            return
+        making = os.path.join(directory, "making")
+        # What a killed process left. Nobody else is in there: we hold the lock.
+        for rest in (making, cache):
+            shutil.rmtree(rest, ignore_errors=True)
+        notify(f"preparing the standard library of {go.toolchain}, once: about half a minute")
+        try:
+            os.mkdir(making, 0o755)
+            os.mkdir(made := os.path.join(making, _CACHE), 0o755)
+            _build(go, made, making)
+            names = sorted(
+                f"{part}/{name}"
+                for part in os.listdir(made)
+                if len(part) == 2
+                for name in os.listdir(os.path.join(made, part))
+            )
+            with open(os.path.join(made, _LIST), "w", encoding="ascii") as file:
+                file.write("\n".join(names))
+            os.rename(made, cache)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+def _build(go: HostToolchain, cache: str, scratch: str) -> None:
+    """Compile the standard library as the jobs will ask for it: in another environment it is built again."""
+    import signal
+    import subprocess
+
+    from willitcompile.backends.sandbox.host_go import QUIET
+
+    process = subprocess.Popen(
+        [go.programs["go"], "build", "std"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd="/",
+        env={**QUIET, **go.environment, "HOME": scratch, "TMPDIR": scratch, "GOCACHE": cache, "LC_ALL": "C"},
+        # A group of its own, so that its compilers end with it.
+        start_new_session=True,
+    )
+    with process:
+        try:
+            _, said = process.communicate(timeout=BUILD_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise _NotPrepared(f"go build std did not end within {BUILD_SECONDS} seconds") from None
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode != 0:
+        raise _NotPrepared(f"go build std failed: {said[-300:].decode(errors='backslashreplace').strip()}")

@@ -1,0 +1,239 @@
+"""What a gcc or a clang of this host is: version, standards, and the files that it needs."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from willitcompile.backends.sandbox.host_files import is_elf, libraries, links_in, own_prefix
+from willitcompile.backends.sandbox.host_run import Answer, Unusable
+from willitcompile.languages.c_family import CPP, DRIVERS, C
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from willitcompile.backends.sandbox.host_run import Asker
+
+_TOOLS = ("as", "ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold", "objcopy")
+"""What a driver runs by name. objcopy is for -gsplit-dwarf."""
+_INNER = ("cc1", "cc1plus", "collect2", "lto-wrapper", "lto1")
+"""What gcc keeps in a directory of its own."""
+_VERSION_MACROS = {
+    "gcc": ("__GNUC__", "__GNUC_MINOR__", "__GNUC_PATCHLEVEL__"),
+    "clang": ("__clang_major__", "__clang_minor__", "__clang_patchlevel__"),
+}
+_INNER_OF = {C.name: "cc1", CPP.name: "cc1plus"}
+_LIBRARY_ROOTS = frozenset({"/lib", "/lib64", "/usr/lib", "/usr/lib64"})
+_STANDARD_LIBRARY_PLACE = re.compile(r"(/usr)?/lib(64|32)?(/[^/]+-linux-[^/]+)?")
+"""Where a dynamic loader looks without /etc/ld.so.cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A compiler that answers, before it is put in order with its siblings."""
+
+    family: str
+    version: str
+    full_version: str
+    compilers: Mapping[str, str]
+    standards: Mapping[str, Mapping[str, str]]
+    defaults: Mapping[str, str]
+    programs: Mapping[str, str]
+    needs: tuple[str, ...]
+    """Paths to show, as they are used: with symlinks on the way, nested, perhaps missing."""
+    environment: Mapping[str, str]
+    parts: tuple[str, ...]
+    """The files that make it this compiler and no other."""
+    arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def investigate_c(family: str, program: str, asker: Asker) -> Found:
+    """Ask the `gcc` or `clang` at this path what it is. Raises Unusable and OSError."""
+    if not is_elf(os.path.realpath(program)):
+        raise Unusable("is a script, which would need a shell in the sandbox")
+    macros = _macros(asker.ask(program, "-x", "c", "-dM", "-E", "/dev/null").out)
+    if family == "gcc" and "__clang__" in macros:
+        raise Unusable("is clang under the name of gcc")
+    names = _VERSION_MACROS[family]
+    if not all(macros.get(name, "").isdecimal() for name in names):
+        raise Unusable(f"does not answer like a {family}")
+    numbers = tuple(macros[name] for name in names)
+    if family == "clang":
+        # It finds its own files by argv[0] where there is no /proc.
+        program = _clang_itself(program)
+    programs = {family: program}
+    sibling = _sibling(family, program, numbers, asker)
+    if sibling is not None:
+        programs[DRIVERS[family, CPP.name]] = sibling
+    accepted = _standards(family, programs, asker)
+    if not accepted:
+        raise Unusable("compiles neither C nor C++")
+    parts = _parts(program, programs.values(), asker)
+    loaded = shared_libraries(parts, asker)
+    return Found(
+        family=family,
+        version=numbers[0],
+        full_version=".".join(numbers),
+        compilers={
+            language: first_line(asker.ask(programs[DRIVERS[family, language]], "--version").out)
+            for language in accepted
+        },
+        standards={language: standards for language, (standards, _) in accepted.items()},
+        defaults={language: default for language, (_, default) in accepted.items()},
+        programs=programs,
+        needs=(*parts, *loaded, *_needs(family, programs, asker)),
+        environment=_environment(parts, loaded),
+        parts=(*parts, *loaded),
+    )
+
+
+def first_line(text: str) -> str:
+    return text.partition("\n")[0].strip()
+
+
+def _macros(text: str) -> dict[str, str]:
+    found = {}
+    for line in text.splitlines():
+        word, _, rest = line.partition(" ")
+        if word == "#define":
+            name, _, value = rest.partition(" ")
+            found[name] = value
+    return found
+
+
+def _clang_itself(program: str) -> str:
+    real = os.path.realpath(program)
+    plain = os.path.join(os.path.dirname(real), "clang")
+    return plain if os.path.realpath(plain) == real else real
+
+
+def _sibling(family: str, program: str, numbers: tuple[str, ...], asker: Asker) -> str | None:
+    """The C++ driver of the same installation, or None. A sibling of another version is none."""
+    places = dict.fromkeys((program, os.path.realpath(program)))
+    for place in places:
+        directory, name = os.path.split(place)
+        before, found, after = name.rpartition(family)
+        for sibling in (before + DRIVERS[family, CPP.name] + after, DRIVERS[family, CPP.name]):
+            candidate = os.path.join(directory, sibling)
+            if not found or not os.access(candidate, os.X_OK) or not is_elf(os.path.realpath(candidate)):
+                continue
+            macros = _macros(asker.tell([candidate, "-x", "c++", "-dM", "-E", "/dev/null"]))
+            if tuple(macros.get(macro) for macro in _VERSION_MACROS[family]) == numbers:
+                return candidate
+    return None
+
+
+def _standards(
+    family: str, programs: Mapping[str, str], asker: Asker
+) -> dict[str, tuple[dict[str, str], str]]:
+    """By language, the spelling of each standard that is accepted, and the standard where none is named."""
+    found = {}
+    for language in (C, CPP):
+        driver = programs.get(DRIVERS[family, language.name])
+        if driver is None:
+            continue
+        # A g++ may be there without the compiler proper that it runs.
+        inner = asker.tell([driver, f"-print-prog-name={_INNER_OF[language.name]}"]).strip()
+        if family == "gcc" and not (os.path.isabs(inner) and os.path.isfile(inner)):
+            continue
+        ask = [driver, "-x", language.name, "-dM", "-E", "/dev/null"]
+        spellings = [(name, spelling) for name, known in language.spellings.items() for spelling in known]
+        unasked, *answers = asker.try_each([ask, *([*ask, f"-std={spelling}"] for _, spelling in spellings)])
+        accepted: dict[str, tuple[str, str]] = {}
+        for (name, spelling), answer in zip(spellings, answers, strict=True):
+            # gcc takes a standard of another language with no more than a warning.
+            if answer is not None and not answer.err:
+                accepted.setdefault(name, (spelling, answer.out))
+        if unasked is None or not accepted:
+            continue
+        default = _same_macros(unasked, accepted)
+        found[language.name] = ({name: spelling for name, (spelling, _) in accepted.items()}, default)
+    return found
+
+
+def _same_macros(unasked: Answer, accepted: Mapping[str, tuple[str, str]]) -> str:
+    """The standard that predefines what the compiler does unasked; the newest where none is the same."""
+    same = (name for name, (_, macros) in accepted.items() if macros == unasked.out)
+    return next(same, tuple(accepted)[-1])
+
+
+def _parts(program: str, drivers: Iterable[str], asker: Asker) -> tuple[str, ...]:
+    """The programs that a compile runs: the drivers, the compilers proper, assembler and linkers."""
+    found = list(drivers)
+    names = (*_INNER, *_TOOLS)
+    answers = asker.try_each([program, f"-print-prog-name={name}"] for name in names)
+    for name, answer in zip(names, answers, strict=True):
+        said = answer.out.strip() if answer else name
+        place = said if os.path.isabs(said) else asker.find(name)
+        if place and os.path.isfile(place):
+            found.append(place)
+    return tuple(dict.fromkeys(found))
+
+
+def _needs(family: str, programs: Mapping[str, str], asker: Asker) -> list[str]:
+    """The directories that compiling and linking looks in: see `Found.needs`."""
+    program = programs[family]
+    search = asker.tell([program, "-print-search-dirs"])
+    needs = []
+    for line in search.splitlines():
+        kind, _, places = line.partition(": ")
+        if kind == "install":
+            needs.append(places)
+        elif kind == "libraries":
+            needs += _library_directories(places.removeprefix("=").split(":"))
+    prefix = own_prefix(os.path.realpath(program))
+    if prefix is not None:
+        needs.append(prefix)
+    if family == "clang":
+        resources = asker.tell([program, "-print-resource-dir"]).strip()
+        needs += [resources, *links_in(resources)]
+    drivers = [(programs.get(DRIVERS[family, language]), language) for language in (C.name, CPP.name)]
+    questions = [[driver, "-v", "-E", "-x", language, "/dev/null"] for driver, language in drivers if driver]
+    for answer in asker.try_each(questions):
+        needs += _said_verbosely(answer.err) if answer else ()
+    return [path for path in needs if os.path.isabs(path)]
+
+
+def _said_verbosely(text: str) -> list[str]:
+    """The include directories, and for clang the gcc whose libraries it uses, from what `-v` prints."""
+    _, _, after = text.partition("#include <...> search starts here:\n")
+    found = [line.strip() for line in after.partition("End of search list.")[0].splitlines()]
+    selected = re.search(r"^Selected GCC installation: (.+)$", text, re.MULTILINE)
+    return [*found, *([selected[1]] if selected else [])]
+
+
+def _library_directories(places: Iterable[str]) -> list[str]:
+    """Those of a driver's that it needs. /usr/lib holds half the system, and goes where libc is elsewhere."""
+    found = dict.fromkeys(os.path.realpath(place) for place in places if os.path.isabs(place))
+    return [
+        place
+        for place in found
+        if os.path.isdir(place)
+        and (place not in _LIBRARY_ROOTS or os.path.exists(os.path.join(place, "crt1.o")))
+    ]
+
+
+def shared_libraries(programs: Iterable[str], asker: Asker) -> list[str]:
+    """The loaders and libraries of these programs, as the loader names them."""
+    real = dict.fromkeys(os.path.realpath(program) for program in programs)
+    loaded = asker.for_each(lambda program: libraries(program, asker.tell), real)
+    return list(dict.fromkeys(path for paths in loaded for path in paths))
+
+
+def loader_environment(paths: Iterable[str]) -> dict[str, str]:
+    """LD_LIBRARY_PATH, where a library lies in none of the usual places.
+
+    A loader finds it by /etc/ld.so.cache, or by $ORIGIN through /proc, and the sandbox has neither.
+    """
+    directories = dict.fromkeys(os.path.realpath(os.path.dirname(path)) for path in paths)
+    unusual = [path for path in directories if not _STANDARD_LIBRARY_PLACE.fullmatch(path)]
+    return {"LD_LIBRARY_PATH": ":".join(unusual)} if unusual else {}
+
+
+def _environment(parts: Iterable[str], loaded: Iterable[str]) -> dict[str, str]:
+    """PATH with the drivers and what they run by name, and where the loader looks."""
+    tools = [part for part in parts if os.path.basename(part) not in _INNER]
+    path = ":".join(dict.fromkeys(os.path.dirname(tool) for tool in tools))
+    return {"PATH": path, **loader_environment(loaded)}

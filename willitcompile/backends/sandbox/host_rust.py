@@ -1,0 +1,147 @@
+"""What a rustc of this host is, and where rustup keeps its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from willitcompile.backends.sandbox.host import own_cache_directory
+from willitcompile.backends.sandbox.host_c import Found, first_line, loader_environment, shared_libraries
+from willitcompile.backends.sandbox.host_files import is_elf, links_in, own_prefix
+from willitcompile.backends.sandbox.host_run import Unusable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from willitcompile.backends.sandbox.host_run import Asker
+
+_KNOWS_ITS_LIBRARY = (1, 70)
+"""Since about then rustc asks the dynamic loader where it is."""
+EDITIONS = ("2015", "2018", "2021", "2024", "2027")
+"""Those that rustc may know, oldest first; each is asked about."""
+
+
+def investigate_rust(program: str, asker: Asker) -> Found:
+    """Ask the `rustc` at this path what it is. Raises Unusable and OSError."""
+    program = os.path.realpath(program)
+    if not is_elf(program):
+        raise Unusable("is a script, which would need a shell in the sandbox")
+    first = first_line(asker.ask(program, "--version").out)
+    # "rustc 1.95.0 (59807616e 2026-04-14)", "rustc 1.97.0-nightly (e50aa6fba 2026-05-19)"
+    match = re.match(r"rustc (\d+\.\d+)(\.\d+)(?:-([a-z]+))?", first)
+    if match is None:
+        raise Unusable("does not answer like a rustc")
+    number, patch, channel = match.groups()
+    answers = asker.try_each([program, "--edition", edition, "--print", "sysroot"] for edition in EDITIONS)
+    editions = {edition: edition for edition, answer in zip(EDITIONS, answers, strict=True) if answer}
+    sysroot = answers[0].out.strip() if answers[0] else ""
+    if not os.path.isabs(sysroot):
+        raise Unusable("does not say where its libraries are")
+    loaded = shared_libraries([program], asker)
+    own = own_prefix(program)
+    rustlib = os.path.join(sysroot, "lib", "rustlib")
+    # From 1.90 it links by a wrapper around lld that looks for itself in /proc. Older ones know no such flag.
+    plain_linker = ("-Clinker-features=-lld",)
+    arguments = plain_linker if asker.tell([program, *plain_linker, "--print", "sysroot"]) else ()
+    shadow = _shadow(program, sysroot) if tuple(map(int, number.split("."))) < _KNOWS_ITS_LIBRARY else None
+    return Found(
+        family="rustc",
+        version=channel or number,
+        full_version=number + patch + (f"-{channel}" if channel else ""),
+        compilers={"rust": first},
+        standards={"rust": editions},
+        # rustc itself falls back to 2015, for what was written before there were editions. What people ask
+        # about is new code, which cargo gives the newest.
+        defaults={"rust": tuple(editions)[-1]},
+        programs={"rustc": shadow or program},
+        # A toolchain of rustup's holds a gigabyte of documentation beside these, which does no harm.
+        needs=(shadow or program, program, *loaded, own or rustlib, *_linked_libraries(rustlib)),
+        environment={"PATH": os.path.dirname(program), **loader_environment(loaded)},
+        parts=(program, *loaded),
+        arguments={"rustc": arguments} if arguments else {},
+    )
+
+
+def _shadow(program: str, sysroot: str) -> str | None:
+    """A path by which an old rustc finds its sysroot without /proc, or None where it cannot be made.
+
+    It looks beside argv[0] where that is a symlink (`get_or_default_sysroot` in rustc_session/src/filesearch.rs),
+    and else panics: "no /proc/self/exe available". So: a directory of symlinks, `bin/rustc` and `lib`.
+    """
+    try:
+        name = hashlib.sha256(os.fsencode(f"{program}\0{sysroot}")).hexdigest()[:32]
+        directory = os.path.join(os.path.realpath(own_cache_directory()), "rust", name)
+        os.makedirs(os.path.join(directory, "bin"), mode=0o755, exist_ok=True)
+        links = {"bin/rustc": program, "lib": os.path.join(sysroot, "lib")}
+        for link, target in links.items():
+            with suppress(FileExistsError):
+                os.symlink(target, os.path.join(directory, link))
+    except OSError:
+        return None
+    return os.path.join(directory, "bin", "rustc")
+
+
+def _linked_libraries(rustlib: str) -> list[str]:
+    """What Debian's rustlib links to in the system's library directory."""
+    try:
+        targets = sorted(os.listdir(rustlib))
+    except OSError:
+        return []
+    return [link for target in targets for link in links_in(os.path.join(rustlib, target, "lib"))]
+
+
+def with_linker(rust: Found, linker: str | None, toolchain: Found | None) -> Found:
+    """A rustc that can link, with the `cc` on PATH, which is this toolchain's driver; else as it was."""
+    if linker is None or toolchain is None:
+        return rust
+    paths = [
+        *rust.environment["PATH"].split(":"),
+        os.path.dirname(linker),
+        *toolchain.environment["PATH"].split(":"),
+    ]
+    directories = [
+        directory
+        for found in (rust, toolchain)
+        for directory in found.environment.get("LD_LIBRARY_PATH", "").split(":")
+        if directory
+    ]
+    environment = {"PATH": ":".join(dict.fromkeys(paths))}
+    if directories:
+        environment["LD_LIBRARY_PATH"] = ":".join(dict.fromkeys(directories))
+    return replace(
+        rust,
+        needs=(*rust.needs, linker, *toolchain.needs),
+        environment=environment,
+        parts=(*rust.parts, *toolchain.parts),
+    )
+
+
+def rustup_home(variables: Mapping[str, str]) -> str:
+    return variables["RUSTUP_HOME"] or os.path.join(variables["HOME"] or os.path.expanduser("~"), ".rustup")
+
+
+def rustup_compilers(variables: Mapping[str, str]) -> list[str]:
+    """The `rustc` of each toolchain that rustup keeps, its default first. A name may be a link to another."""
+    home = os.path.join(rustup_home(variables), "toolchains")
+    try:
+        names = sorted(os.listdir(home), reverse=True)
+    except OSError:
+        return []
+    default = variables["RUSTUP_TOOLCHAIN"] or _default_toolchain(rustup_home(variables))
+    # "stable" stands for "stable-x86_64-unknown-linux-gnu"
+    names.sort(key=lambda name: name != default and not name.startswith(default + "-") if default else True)
+    return [os.path.join(home, name, "bin", "rustc") for name in names]
+
+
+def _default_toolchain(home: str) -> str:
+    import tomllib
+
+    try:
+        with open(os.path.join(home, "settings.toml"), "rb") as file:
+            return str(tomllib.load(file).get("default_toolchain", ""))
+    except (OSError, ValueError):
+        return ""

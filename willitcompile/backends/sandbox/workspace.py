@@ -1,0 +1,157 @@
+"""The directories that compiles run in, and finding those that a killed process left.
+
+A process has one session directory, which it holds locked, and in it one directory for each job. A lock says
+more than a process id: it is right across pid namespaces, and the kernel drops it with its owner.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from willitcompile.model import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX = "will-it-compile-"
+_ENOUGH = 256 * MIB
+"""Containers often get a /dev/shm of 64 MiB, in which a compile would fail that /tmp has room for."""
+
+
+def workspace_base() -> str:
+    """The directory that holds sessions: memory-backed where there is such a place with room."""
+    for path in ("/dev/shm", os.environ.get("XDG_RUNTIME_DIR", "")):  # noqa: S108
+        if path and os.access(path, os.W_OK | os.X_OK):
+            free = os.statvfs(path)
+            if free.f_bavail * free.f_frsize >= _ENOUGH:
+                return path
+    return os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
+
+
+class Session:
+    """A locked directory of this process, `<base>/will-it-compile-<random>`. Raises OSError."""
+
+    def __init__(self) -> None:
+        self.name = PREFIX + os.urandom(8).hex()
+        self.path = os.path.join(workspace_base(), self.name)
+        # Others may pass through, for a job's own uid, but not look.
+        os.mkdir(self.path, 0o711)
+        os.chmod(self.path, 0o711)  # noqa: S103 - mkdir obeys the umask
+        self.lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+
+    def stage(self, name: str, files: Mapping[str, bytes]) -> str:
+        """Write the files of a job to `<session>/<name>/src`, beside an empty `tmp`; give the directory.
+
+        The paths of `files` were checked by whoever made the job; they are checked again here, because this is
+        where a wrong one would write to the host. Raises ValueError for such a path, and OSError.
+        """
+        root = os.path.join(self.path, name)
+        source = root + "/src"
+        os.mkdir(root, 0o755)
+        os.chmod(root, 0o755)  # noqa: S103
+        os.mkdir(source)
+        os.mkdir(root + "/tmp", 0o700)
+        made = {""}
+        for path, content in files.items():
+            directory, _, leaf = path.rpartition("/")
+            parts = directory.split("/") if directory else []
+            if "\0" in path or leaf in {".", ".."} or any(part in {"", ".", ".."} for part in parts):
+                raise ValueError(f"not a path inside of a job: {path!r}")
+            for depth in range(1, len(parts) + 1):
+                parent = "/".join(parts[:depth])
+                if parent not in made:
+                    made.add(parent)
+                    os.mkdir(f"{source}/{parent}")
+            if leaf:
+                fd = os.open(f"{source}/{path}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+                try:
+                    _write_all(fd, content)
+                finally:
+                    os.close(fd)
+        return root
+
+
+def _write_all(fd: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory and what is in it, without following a link. What cannot be removed stays.
+
+    Nothing may run in it any more. A job may have left directories nested so deep that no path reaches the last
+    and no recursion comes back, so each is first moved to the top.
+    """
+    try:
+        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        waiting = ["."]
+        moved = 0
+        while waiting:
+            directory = waiting.pop()
+            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
+            try:
+                os.fchmod(fd, 0o700)
+                with os.scandir(fd) as entries:
+                    found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+                for name, is_directory in found:
+                    if not is_directory:
+                        os.unlink(name, dir_fd=fd)
+                        continue
+                    moved += 1
+                    place = f"{PREFIX}{moved}"
+                    os.chmod(name, 0o700, dir_fd=fd)
+                    os.rename(name, place, src_dir_fd=fd, dst_dir_fd=top)
+                    waiting.append(place)
+            finally:
+                os.close(fd)
+            if directory != ".":
+                os.rmdir(directory, dir_fd=top)
+        os.rmdir(path)
+    except OSError:
+        return
+    finally:
+        os.close(top)
+
+
+def stale_sessions() -> list[str]:
+    """The sessions of this user whose process is gone, as paths."""
+    base = workspace_base()
+    stale = []
+    with os.scandir(base) as entries:
+        for entry in entries:
+            if entry.name.startswith(PREFIX) and not _is_held(entry.path):
+                stale.append(entry.path)
+    return sorted(stale)
+
+
+def session_is_live(name: str) -> bool:
+    """Whether a session of this name has a directory that a process holds."""
+    return _is_held(os.path.join(workspace_base(), name))
+
+
+def _is_held(path: str) -> bool:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # somebody else's, or no directory: not ours to judge
+    try:
+        found = os.fstat(fd)
+        if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode):
+            return True
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)

@@ -1,0 +1,391 @@
+"""The heart: plan a check, run its compiles in parallel, and give the results in the order asked.
+
+Planning walks directories and looks at the files that were named, so that a wrong request is told before
+anything runs, but keeps no source. The worker that compiles a unit gathers it right before: however
+many files are checked, no more units are in memory than jobs run.
+
+A unit that cannot be gathered, as it was deleted meanwhile or is a binary that a directory holds, costs no
+other unit its answer: all other results come first, and then one SourceError names every such file.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import allocate_lock
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from willitcompile import languages, toolchains
+from willitcompile.backends import CancelToken
+from willitcompile.errors import Interrupted, RequestError, SourceError, ToolchainMissing, UnknownStandard
+from willitcompile.files import files_below
+from willitcompile.languages import CompileOptions
+from willitcompile.model import CheckResult, CompileJob, Limits, SourceUnit, Verdict
+from willitcompile.sources import SizeLimits, SourceTree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+
+    from willitcompile.backends import Backend
+    from willitcompile.languages import Language
+    from willitcompile.model import Toolchain
+
+    Answer = CheckResult | RequestError
+    """A result, or why there is none for this source."""
+
+STDIN = "-"
+
+MOST_SHOWN = 20
+"""Of the sources that cannot be checked, in one message."""
+
+LOOK_AHEAD = 32
+"""Results for each job that may wait for an earlier one, so that a slow compile does not hold up the others.
+Most have a few KB, none more than some copies of `Limits.output_bytes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """What a user asks: each source with each toolchain at each standard, as far as they fit each other."""
+
+    paths: tuple[str, ...]
+    """Files, directories, or `-` for `stdin`, as typed."""
+
+    compilers: tuple[str, ...] = ()
+    """As typed; empty for the default toolchain of each source's language. Each source is compiled with those
+    that speak its language."""
+
+    standards: tuple[str, ...] = ()
+    """As typed; empty for each toolchain's default. Each source is compiled at those of its language, and at
+    the default where none of them is."""
+
+    language: str | None = None
+    """As typed; None to tell by extension and content."""
+
+    stdin: bytes | None = None
+    include_dirs: tuple[str, ...] = ()
+    options: CompileOptions = field(default_factory=CompileOptions)
+    limits: Limits = field(default_factory=Limits)
+    sizes: SizeLimits = field(default_factory=SizeLimits)
+    jobs: int = 0
+    """Compiles at one time; 0 for one on each core that this process may use."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCheck:
+    """One result to come."""
+
+    source: str
+    """As the user named it, or would: a file of a directory begins as the directory was typed."""
+
+    language: Language
+    toolchain: Toolchain
+    standard: str | None
+    """One of the toolchain's; None for the default, which the source's project may say."""
+
+    root: str | None = None
+    """The directory asked for, whose files the source may need; None where the source was named itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    name: str
+    language: Language
+    root: str | None = None
+
+
+def plan(request: CheckRequest, backend: Backend) -> list[PlannedCheck]:
+    """Every compile that the request asks for, in its order: by source, then toolchain, then standard.
+
+    Raises RequestError for anything that is wrong with it, without having compiled.
+    """
+    sources = list(_sources(request))
+    firsts = {source.language.name: source for source in reversed(sources)}
+    _refuse_strange_standards(request, [source.language for source in reversed(firsts.values())])
+    pairs = {name: _pairs(request, backend, first) for name, first in firsts.items()}
+    return [
+        PlannedCheck(source.name, source.language, toolchain, standard, source.root)
+        for source in sources
+        for toolchain, standard in pairs[source.language.name]
+    ]
+
+
+def run(
+    request: CheckRequest,
+    backend: Backend,
+    *,
+    cancel: CancelToken | None = None,
+    on_result: Callable[[CheckResult], None] | None = None,
+) -> Generator[CheckResult]:
+    """Run a check: its results in the order asked, each as soon as it and all before it are there.
+
+    `on_result` hears of each result as soon as it alone is there: one at a time, in whatever thread. `cancel`
+    is this run's own: an error, Ctrl-C or closing the iterator cancels it. When the iterator has ended, in
+    whatever way, nothing runs any more. A caller that may leave it early closes it: contextlib.closing.
+
+    Raises RequestError at once. The iterator raises RequestError for single sources after all other results
+    (see the module), and NoAnswer or Interrupted as soon as everything has stopped.
+    """
+    return _results(plan(request, backend), request, backend, cancel or CancelToken(), on_result)
+
+
+def _sources(request: CheckRequest) -> Iterator[_Source]:
+    """What to check, in the order asked and each once. Looks at what was named, but keeps no content."""
+    seen = set()
+    for path in request.paths:
+        for source in _sources_of(path, request):
+            # The same file may be named twice, or named and found in a directory.
+            if (where := os.path.abspath(source.name)) not in seen:
+                seen.add(where)
+                yield source
+
+
+def _sources_of(path: str, request: CheckRequest) -> Iterable[_Source]:
+    asked = request.language
+    if path == STDIN:
+        if request.stdin is None:
+            raise SourceError("check -", "nothing was piped in", "pipe a source in, or name a file")
+        return [_Source(path, languages.detect(path, request.stdin, asked))]
+    if not os.path.isdir(path):
+        return [_Source(path, languages.detect(path, _tree(request, path).content, asked))]
+    _tree(request, STDIN)  # tells of a wrong include directory before anything runs
+    files = list(files_below(path))
+    spoken = [languages.language(asked)] if asked else languages.languages()
+    found = {file: _Source(file, each, path) for each in spoken for file in each.sources(files)}
+    if not found:
+        what = f"{asked} source" if asked else "source of a language that we know"
+        remedy = "name a file, and its language with --language"
+        raise SourceError(f"check the directory {path}", f"there is no {what} in it or below it", remedy)
+    return [found[file] for file in files if file in found]
+
+
+def _tree(
+    request: CheckRequest, source: str, language: Language | None = None, root: str | None = None
+) -> SourceTree:
+    """Read a source. Raises SourceError."""
+    stdin = None
+    if source == STDIN:
+        # As gcc and go want a name with an extension, it gets one, which stands in their messages too.
+        source = "stdin" + (_extension(language) if language else "")
+        stdin = {source: request.stdin or b""}
+    return SourceTree(
+        source,
+        roots=(root,) if root else (),
+        include_dirs=request.include_dirs,
+        limits=request.sizes,
+        virtual=stdin,
+    )
+
+
+def _extension(language: Language) -> str:
+    """The one that is called as the language is: `.c`, `.cpp`, `.go`, `.rs`."""
+    named = (f".{name}" for name in (language.name, *language.aliases))
+    return next((each for each in named if each in language.extensions), min(language.extensions))
+
+
+def _pairs(request: CheckRequest, backend: Backend, first: _Source) -> list[tuple[Toolchain, str | None]]:
+    """The toolchains and standards for all sources of a language, of which this is the first."""
+    language = first.language
+    chosen = _toolchains(request, backend, first)
+    standards = [known for text in request.standards if (known := _canonical(language, text))]
+    for standard in standards:
+        if not any(standard in toolchain.standards[language.name] for toolchain in chosen):
+            raise _unknown_standard(first.name, language, chosen, standard)
+    pairs: list[tuple[Toolchain, str | None]] = [
+        (toolchain, standard)
+        for toolchain in chosen
+        for standard in dict.fromkeys(standards)
+        if standard in toolchain.standards[language.name]
+    ]
+    pairs = pairs or [(toolchain, None) for toolchain in chosen]
+    # Flags are judged without any source, so that a wrong one is told before anything runs.
+    nothing = SourceUnit(source=first.name, language=language.name, files={}, main=("main",))
+    for toolchain, known in pairs:
+        language.command(nothing, toolchain, known or toolchain.defaults[language.name], request.options)
+    return pairs
+
+
+def _toolchains(request: CheckRequest, backend: Backend, first: _Source) -> list[Toolchain]:
+    """Those asked for that speak the language, or the default. Raises ToolchainMissing."""
+    language, available = first.language.name, backend.toolchains()
+    if not request.compilers:
+        return [toolchains.default(available, language, backend.name)]
+    chosen: dict[str, Toolchain] = {}
+    unfit: list[ToolchainMissing] = []
+    for text in request.compilers:
+        try:
+            toolchain = toolchains.resolve(text, available, language, backend.name)
+        except ToolchainMissing as error:
+            if not _speaks_another(text, available, language, backend.name):
+                raise
+            unfit.append(error)
+        else:
+            chosen.setdefault(toolchain.name, toolchain)
+    if not chosen:
+        raise unfit[0]
+    return list(chosen.values())
+
+
+def _speaks_another(text: str, available: Sequence[Toolchain], language: str, backend: str) -> bool:
+    for other in {each for toolchain in available for each in toolchain.languages} - {language}:
+        try:
+            toolchains.resolve(text, available, other, backend)
+        except ToolchainMissing:
+            continue
+        return True
+    return False
+
+
+def _canonical(language: Language, text: str) -> str | None:
+    try:
+        return language.canonical(text)
+    except UnknownStandard:
+        return None
+
+
+def _refuse_strange_standards(request: CheckRequest, spoken: list[Language]) -> None:
+    """Raises UnknownStandard for one that no language of the sources has."""
+    for text in request.standards:
+        if not any(_canonical(language, text) for language in spoken):
+            if len(spoken) == 1:
+                spoken[0].canonical(text)  # raises, and knows best what to say
+            raise UnknownStandard(
+                f"use the standard {text!r}",
+                f"none of {', '.join(language.name for language in spoken)} has one of that name",
+                f"use one of: {', '.join(name for language in spoken for name in language.standards)}",
+            )
+
+
+def _unknown_standard(
+    source: str, language: Language, chosen: Sequence[Toolchain], standard: str
+) -> UnknownStandard:
+    names = ", ".join(map(str, chosen))
+    accepted = dict.fromkeys(name for each in chosen for name in each.standards[language.name])
+    return UnknownStandard(
+        f"check {source} with {names} at {standard}",
+        f"{names} {'does' if len(chosen) == 1 else 'do'} not know {standard}",
+        f"use one of: {', '.join(accepted)}",
+    )
+
+
+def _results(
+    checks: list[PlannedCheck],
+    request: CheckRequest,
+    backend: Backend,
+    cancel: CancelToken,
+    on_result: Callable[[CheckResult], None] | None,
+) -> Generator[CheckResult]:
+    one_at_a_time = allocate_lock()
+
+    def answer(check: PlannedCheck) -> Answer:
+        if cancel.cancelled:
+            raise Interrupted("check", "it was cancelled", "run it again")
+        try:
+            prepared = _prepare(check, request)
+        except RequestError as error:
+            return error
+        result = _compile(check, prepared, backend, cancel)
+        if on_result:
+            with one_at_a_time:
+                on_result(result)
+        return result
+
+    jobs = min(request.jobs or len(os.sched_getaffinity(0)), len(checks))
+    # One job needs no thread, nor the time to import them.
+    answers = _in_parallel(answer, checks, jobs, cancel) if jobs > 1 else (answer(check) for check in checks)
+    failed: dict[str, RequestError] = {}
+    with closing(answers):
+        for check, answered in zip(checks, answers, strict=True):
+            if isinstance(answered, RequestError):
+                failed.setdefault(check.source, answered)
+            else:
+                yield answered
+    if failed:
+        raise _together(list(failed.values()))
+
+
+def _prepare(check: PlannedCheck, request: CheckRequest) -> tuple[SourceUnit, str, CompileJob]:
+    """Read the source and what it needs: the unit, its standard and its job. Raises RequestError."""
+    language, toolchain = check.language, check.toolchain
+    unit = language.gather(_tree(request, check.source, language, check.root))
+    standard = check.standard or language.default_standard(unit, toolchain)
+    if standard not in toolchain.standards[language.name]:
+        raise _unknown_standard(check.source, language, [toolchain], standard)
+    command = language.command(unit, toolchain, standard, request.options)
+    job = CompileJob(
+        toolchain=toolchain.name,
+        language=language.name,
+        files=unit.files,
+        argv=command.argv,
+        workdir=unit.workdir,
+        environment=command.environment,
+        limits=request.limits,
+        rejected_exit_codes=command.rejected_exit_codes,
+    )
+    return unit, standard, job
+
+
+def _compile(
+    check: PlannedCheck, prepared: tuple[SourceUnit, str, CompileJob], backend: Backend, cancel: CancelToken
+) -> CheckResult:
+    unit, standard, job = prepared
+    result = backend.compile(job, cancel)
+    said = check.language.messages(result.stdout, result.stderr, unit.prefix)
+    return CheckResult(
+        source=check.source,
+        language=check.language.name,
+        toolchain=check.toolchain.name,
+        standard=standard,
+        backend=backend.name,
+        result=result,
+        stdout=said.stdout,
+        stderr=said.stderr,
+        diagnostics=said.diagnostics,
+        notes=unit.notes if result.verdict is Verdict.REJECTED else (),
+    )
+
+
+def _in_parallel(
+    answer: Callable[[PlannedCheck], Answer], checks: Sequence[PlannedCheck], jobs: int, cancel: CancelToken
+) -> Generator[Answer]:
+    """The answers in order. The first error cancels all that run, and is raised when they have stopped."""
+    from collections import deque
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    errors: list[BaseException] = []
+
+    def answer_or_stop_all(check: PlannedCheck) -> Answer:
+        try:
+            return answer(check)
+        except BaseException as error:
+            errors.append(error)
+            cancel.cancel()
+            raise
+
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="will-it-compile")
+    try:
+        waiting: deque[Future[Answer]] = deque()
+        for check in checks:
+            waiting.append(pool.submit(answer_or_stop_all, check))
+            if len(waiting) >= jobs * LOOK_AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BaseException as error:
+        cancel.cancel()
+        pool.shutdown(cancel_futures=True)
+        if errors and isinstance(error, Exception):
+            # What comes first in order may only have been interrupted because of it.
+            raise errors[0] from None
+        raise
+    pool.shutdown()
+
+
+def _together(errors: list[RequestError]) -> RequestError:
+    if len(errors) == 1:
+        return errors[0]
+    shown = [f"{error}" for error in errors[:MOST_SHOWN]]
+    more = [f"and {len(errors) - MOST_SHOWN} more"] if len(errors) > MOST_SHOWN else []
+    return SourceError(
+        f"check {len(errors)} of the sources", "\n  ".join(["", *shown, *more]), errors[0].remedy
+    )

@@ -1,0 +1,277 @@
+"""The command line as typer has it: the authority on what is right, what is said about it, and the help."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stderr
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from willitcompile.cli import COMPLETION, PROGRAM
+from willitcompile.cli.arguments import MANY, OPTIONS, SWITCHES, arguments
+from willitcompile.cli.terminal import say
+from willitcompile.config import Settings
+from willitcompile.reports import units
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from willitcompile.cli import Action, Opener
+    from willitcompile.cli.arguments import CheckArguments
+
+DEFAULT = Settings()
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="Does this source compile, with this compiler, at this standard? Answered exactly and safely.",
+    epilog="Exit codes: 0 everything compiles, 1 something does not, 2 the request is wrong, "
+    "3 no answer could be had, 130 interrupted.",
+    # rich would cost every --help more than all the rest.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def parse(argv: Sequence[str]) -> Action | int:
+    """What the command line asks for; an exit code where it was for help, or wrong, and all is said."""
+    chosen: list[Action] = []
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            # The commands only choose: what they do must not run inside of typer, which has ways of its own
+            # with interrupts and broken pipes.
+            app(args=list(argv), prog_name=PROGRAM, complete_var=COMPLETION, obj=chosen)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 2
+    else:
+        code = 0
+    if text := said.getvalue():
+        # It quotes the command line, and a file's name can be made to look like an option.
+        say(text.rstrip("\n"))
+    return chosen[0] if chosen and code == 0 else code
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from willitcompile.cli.version import version
+
+        raise typer.Exit(version())
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    _ = version  # its callback has done it
+
+
+Many = list[str] | None
+
+
+@app.command(epilog="Settings also come from willitcompile.yaml or pyproject.toml, see --config.")
+def check(  # noqa: PLR0917 - typer passes them by name
+    ctx: typer.Context,
+    paths: Annotated[
+        Many,
+        typer.Argument(metavar="[PATH]...", help="Files, directories, or - for standard input."),
+    ] = None,
+    compiler: Annotated[
+        Many,
+        typer.Option(
+            "--compiler", "-c", metavar="NAME", help="gcc, gcc-13, all; repeat or separate by commas."
+        ),
+    ] = None,
+    std: Annotated[
+        Many,
+        typer.Option(
+            "--std",
+            "-s",
+            metavar="STD",
+            help="A standard or edition: c++20, c17, 2021; repeat or separate by commas.",
+        ),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            "--language", "-l", metavar="NAME", help="c, c++, go or rust; else told by extension and content."
+        ),
+    ] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            "--backend", "-b", metavar="NAME", help="Where to compile: auto (the default), sandbox."
+        ),
+    ] = None,
+    include: Annotated[
+        Many, typer.Option("--include", "-I", metavar="DIR", help="Look for headers in this directory.")
+    ] = None,
+    define: Annotated[
+        Many, typer.Option("--define", "-D", metavar="NAME[=VALUE]", help="Define a macro.")
+    ] = None,
+    warning: Annotated[
+        Many,
+        typer.Option(
+            "--warning", "-W", metavar="NAME", help="A warning flag, as compilers have it: -Wall, -Werror."
+        ),
+    ] = None,
+    flag: Annotated[
+        Many, typer.Option("--flag", metavar="FLAG", help="Another flag of the compiler: --flag=-O2.")
+    ] = None,
+    link: Annotated[bool, typer.Option("--link", help="Build a program, not only an object.")] = False,
+    jobs: Annotated[
+        str | None,
+        typer.Option("--jobs", "-j", metavar="N", help="Compiles at one time; else one on each core."),
+    ] = None,
+    timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--timeout",
+            metavar="TIME",
+            help=f"For one compile: 30, 500ms, 2m (default {DEFAULT.timeout:g} s).",
+        ),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory",
+            metavar="SIZE",
+            help=f"For one compile: 512MiB, 2G (default {units.size(DEFAULT.memory)}).",
+        ),
+    ] = None,
+    cpus: Annotated[
+        str | None,
+        typer.Option("--cpus", metavar="N", help="Cores one compile may keep busy: 1.5 (default all)."),
+    ] = None,
+    max_output: Annotated[
+        str | None,
+        typer.Option(
+            "--max-output",
+            metavar="SIZE",
+            help=f"What one compile may print (default {units.size(DEFAULT.max_output)}).",
+        ),
+    ] = None,
+    max_file_size: Annotated[
+        str | None,
+        typer.Option(
+            "--max-file-size",
+            metavar="SIZE",
+            help=f"The largest source file to take (default {units.size(DEFAULT.max_file_size)}).",
+        ),
+    ] = None,
+    max_unit_size: Annotated[
+        str | None,
+        typer.Option(
+            "--max-unit-size",
+            metavar="SIZE",
+            help=f"The largest source with its local headers (default {units.size(DEFAULT.max_unit_size)}).",
+        ),
+    ] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", "-f", metavar="NAME", help="text (the default) or json.")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write the report to this file.")
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Say only what does not compile; no progress bar.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say more: the compiler's version, memory, tracebacks.")
+    ] = False,
+    color: Annotated[
+        str | None, typer.Option("--color", metavar="WHEN", help="auto (the default), always or never.")
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option("--config", metavar="FILE", help="Settings from here, not from the nearest file above."),
+    ] = None,
+) -> None:
+    """Compile sources, each in a sandbox, and say how it ended.
+
+    \b
+    will-it-compile check main.cpp
+    will-it-compile check src/ --compiler gcc,clang --std c++17,c++20
+    cat main.cpp | will-it-compile check - --language c++
+    """
+    asked = _check_arguments(locals())
+    ctx.obj.append(lambda open_backend: _check(asked, open_backend))
+
+
+def _check_arguments(given: Mapping[str, Any]) -> CheckArguments:
+    """The same that `willitcompile.cli.quick` makes of it."""
+    values = {}
+    for name in set(OPTIONS.values()):
+        value = given[_parameter(name)]
+        if value is not None:
+            values[name] = list(value) if name in MANY else [value]
+    switches = frozenset(name for name in SWITCHES.values() if given[name])
+    return arguments(given["paths"] or [], values, switches)
+
+
+def _parameter(name: str) -> str:
+    return "format_" if name == "format" else name.replace("-", "_")
+
+
+def _check(asked: CheckArguments, open_backend: Opener) -> int:
+    from willitcompile.cli.check import check as act
+
+    return act(asked, open_backend)
+
+
+@app.command()
+def environments(
+    ctx: typer.Context,
+    backend: Annotated[
+        str, typer.Option("--backend", "-b", metavar="NAME", help="Whose toolchains.")
+    ] = "auto",
+    format_: Annotated[str, typer.Option("--format", "-f", metavar="NAME", help="text or json.")] = "text",
+) -> None:
+    """List the toolchains that are there, with their standards."""
+
+    def act(open_backend: Opener) -> int:
+        from willitcompile.cli.environments import environments
+
+        return environments(backend, format_, open_backend)
+
+    ctx.obj.append(act)
+
+
+@app.command()
+def doctor(ctx: typer.Context) -> None:
+    """Say what this machine lacks, and how to mend it."""
+
+    def act(_: Opener) -> int:
+        from willitcompile.cli.doctor import doctor
+
+        return doctor()
+
+    ctx.obj.append(act)
+
+
+@app.command()
+def clean(ctx: typer.Context) -> None:
+    """Clear away what a killed run left behind."""
+
+    def act(_: Opener) -> int:
+        from willitcompile.cli.clean import clean
+
+        return clean()
+
+    ctx.obj.append(act)
+
+
+@app.command()
+def version(ctx: typer.Context) -> None:
+    """Print the version, and those of Python and the system."""
+
+    def act(_: Opener) -> int:
+        from willitcompile.cli.version import version
+
+        return version()
+
+    ctx.obj.append(act)

@@ -1,0 +1,26 @@
+"""`will-it-compile version`."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+
+from willitcompile.cli import PROGRAM
+from willitcompile.cli.output import write_stdout
+
+
+def version() -> int:
+    write_stdout(f"{PROGRAM} {own()} (Python {platform.python_version()}, {system()})\n")
+    return 0
+
+
+def own() -> str:
+    try:
+        return installed(PROGRAM)
+    except PackageNotFoundError:  # run from its source, without being installed
+        return "(not installed)"
+
+
+def system() -> str:
+    return f"{platform.system()} {platform.release()} {platform.machine()}"

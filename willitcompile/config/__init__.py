@@ -1,0 +1,384 @@
+"""Settings: defaults < willitcompile.yaml or [tool.willitcompile] < environment < flags.
+
+`SETTINGS` is the one table of them. Files and variables say nothing that a flag could not say, and every
+value goes through the same parser, so that each means the same wherever it is written.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from willitcompile.errors import ConfigError, RequestError
+from willitcompile.model import GIB, KIB, MIB, Limits
+from willitcompile.sources import SizeLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from willitcompile.config.files import Entry
+
+FILE = "willitcompile.yaml"
+PYPROJECT = "pyproject.toml"
+
+MAX_FILE_BYTES = 1 * MIB
+"""Of a configuration file. The pyproject.toml of a large project has 100 KB."""
+
+_LIMITS = Limits()
+_SIZES = SizeLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that can be set, with its defaults. See `SETTINGS` for what each is called outside."""
+
+    compilers: tuple[str, ...] = ()
+    """Empty for the preferred one of each language."""
+
+    standards: tuple[str, ...] = ()
+    """Empty for each compiler's own default."""
+
+    language: str | None = None
+    backend: str = "auto"
+    include_dirs: tuple[str, ...] = ()
+    defines: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """Whole flags: `-Wall`."""
+
+    flags: tuple[str, ...] = ()
+    link: bool = False
+    jobs: int | None = None
+    """None for one on each core."""
+
+    timeout: float = _LIMITS.wall_seconds
+    memory: int = _LIMITS.memory_bytes
+    cpus: float | None = None
+    max_output: int = _LIMITS.output_bytes
+    max_file_size: int = _SIZES.file_bytes
+    max_unit_size: int = _SIZES.unit_bytes
+    format: str = "text"
+    color: str = "auto"
+
+    file: str | None = None
+    """The configuration file that was read, as a path from the current directory."""
+
+    notes: tuple[str, ...] = ()
+    """What a person should know about how these came to be."""
+
+
+class UnfitError(ValueError):
+    """A value that a setting cannot have. `args[0]` says why."""
+
+
+class Setting(NamedTuple):
+    """One setting: what it is called in a file and, after `--`, on the command line."""
+
+    name: str
+    field: str
+    """Of `Settings`."""
+
+    parse: Callable[[str], object]
+    """From text to the field's value. Raises UnfitError."""
+
+    example: str
+    adds: bool = False
+    """The values of a flag stand after those of the configuration, instead of replacing them."""
+
+    variable: bool = True
+    """Whether WIC_<NAME> sets it. Not for those whose values may hold any character that would part them."""
+
+    @property
+    def variable_name(self) -> str:
+        return "WIC_" + self.name.upper().replace("-", "_")
+
+
+def parse_seconds(text: str) -> float:
+    """
+    >>> parse_seconds("30"), parse_seconds("1.5m"), parse_seconds("500ms")
+    (30.0, 90.0, 0.5)
+    """
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{0,9})?) ?(ms|s|m|h|)", text.strip())
+    if not match:
+        raise UnfitError("it is not a time in seconds, or with ms, s, m or h after it")
+    seconds = float(match[1]) * {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}[match[2]]
+    if not 0.001 <= seconds <= 86_400:
+        raise UnfitError("it must be more than nothing and at most a day")
+    return seconds
+
+
+def parse_bytes(text: str) -> int:
+    """
+    >>> parse_bytes("512MiB") == parse_bytes("512M") == parse_bytes("0.5g")
+    True
+    """
+    match = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{0,9})?) ?([kmg]?)(?:i?b)?", text.strip().lower())
+    if not match:
+        raise UnfitError("it is not a number of bytes, or of K, M or G (powers of 1024)")
+    number = float(match[1]) * {"": 1, "k": KIB, "m": MIB, "g": GIB}[match[2]]
+    if not 1 <= number <= 1024 * 1024 * GIB:
+        raise UnfitError("it must be at least 1 byte, and a size that a computer can have")
+    return int(number)
+
+
+def parse_memory(text: str) -> int:
+    """As `parse_bytes`, and enough for a process to start: `--memory 512` is a slip for 512M."""
+    number = parse_bytes(text)
+    if number < MIB:
+        raise UnfitError("no compiler starts in less than 1 MiB")
+    return number
+
+
+def parse_jobs(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,4}", text.strip()) or not 1 <= int(text) <= 1024:
+        raise UnfitError("it is not a whole number from 1 to 1024")
+    return int(text)
+
+
+def parse_cpus(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{0,9})?", text.strip()) or not 0.01 <= float(text) <= 1024:
+        raise UnfitError("it is not a number of cores from 0.01 to 1024")
+    return float(text)
+
+
+def parse_switch(text: str) -> bool:
+    """As YAML, TOML and people write it."""
+    if text.strip().lower() in {"true", "yes", "on", "1"}:
+        return True
+    if text.strip().lower() in {"false", "no", "off", "0"}:
+        return False
+    raise UnfitError("it is neither true nor false")
+
+
+def parse_color(text: str) -> str:
+    if text not in {"auto", "always", "never"}:
+        raise UnfitError("it is none of auto, always, never")
+    return text
+
+
+def parse_word(text: str) -> str:
+    return parse_one(text.strip())[0]
+
+
+def parse_words(text: str) -> tuple[str, ...]:
+    """
+    >>> parse_words("gcc-12, clang")
+    ('gcc-12', 'clang')
+    """
+    return tuple(parse_word(word) for word in text.split(","))
+
+
+def parse_standards(text: str) -> tuple[str, ...]:
+    """`-std=c++20`, as compilers spell it, reaches us as `-s td=c++20`; nothing else begins so."""
+    return parse_words(text.removeprefix("td="))
+
+
+def parse_one(text: str) -> tuple[str, ...]:
+    """A definition, a flag or a directory may hold any character."""
+    if not text:
+        raise UnfitError("it is empty")
+    if "\0" in text:  # which only a file can hold
+        raise UnfitError("it holds a NUL character")
+    return (text,)
+
+
+def parse_warning(text: str) -> tuple[str, ...]:
+    """
+    >>> parse_warning("all") == parse_warning("-Wall")
+    True
+    """
+    return ("-W" + parse_one(text.removeprefix("-W"))[0],)
+
+
+SETTINGS: dict[str, Setting] = {
+    setting.name: setting
+    for setting in (
+        Setting("compiler", "compilers", parse_words, "gcc-12,clang"),
+        Setting("std", "standards", parse_standards, "c++20"),
+        Setting("language", "language", parse_word, "c++"),
+        Setting("backend", "backend", parse_word, "sandbox"),
+        Setting("include", "include_dirs", parse_one, "include", adds=True, variable=False),
+        Setting("define", "defines", parse_one, "NDEBUG", adds=True, variable=False),
+        Setting("warning", "warnings", parse_warning, "all", adds=True, variable=False),
+        Setting("flag", "flags", parse_one, "-O2", adds=True, variable=False),
+        Setting("link", "link", parse_switch, "true"),
+        Setting("jobs", "jobs", parse_jobs, "4"),
+        Setting("timeout", "timeout", parse_seconds, "60"),
+        Setting("memory", "memory", parse_memory, "2GiB"),
+        Setting("cpus", "cpus", parse_cpus, "1.5"),
+        Setting("max-output", "max_output", parse_bytes, "4MiB"),
+        Setting("max-file-size", "max_file_size", parse_bytes, "32MiB"),
+        Setting("max-unit-size", "max_unit_size", parse_bytes, "128MiB"),
+        Setting("format", "format", parse_word, "json"),
+        Setting("color", "color", parse_color, "never"),
+    )
+}
+
+
+def resolve(
+    flags: Mapping[str, Sequence[str]],
+    *,
+    environment: Mapping[str, str] = os.environ,
+    directory: str = ".",
+    file: str | None = None,
+) -> Settings:
+    """Put the four layers together.
+
+    `flags` holds, by a setting's name, the values it was given on the command line, in their order. `file` is
+    a configuration file to use instead of the nearest one in or above `directory`. Raises ConfigError where a
+    file or a variable is wrong, RequestError where a flag is.
+    """
+    settings = Settings()
+    found = file or find_file(directory, environment.get("HOME"))
+    if found and not file and not trusted(found):
+        note = f"{shown(found)} belongs to another user and is not read; name it with --config to use it"
+        settings = replace(settings, notes=(note,))
+    elif found:
+        from willitcompile.config.files import entries
+
+        settings = _apply(settings, _from_file(found, entries(found)), ConfigError)
+        settings = replace(settings, file=shown(found))
+    settings = _apply(settings, _from_environment(environment), ConfigError)
+    return _apply(settings, _from_flags(flags), RequestError)
+
+
+def find_file(directory: str, home: str | None) -> str | None:
+    """The nearest configuration file: in `directory`, or above it up to a repository's root or `home`.
+
+    A pyproject.toml that does not mention us does not count.
+    """
+    try:
+        directory = os.path.realpath(directory)
+    except OSError:  # the current directory is gone
+        return None
+    last = os.path.realpath(home) if home else "/"
+    while True:
+        own = os.path.join(directory, FILE)
+        if os.path.lexists(own):
+            return own
+        pyproject = os.path.join(directory, PYPROJECT)
+        if os.path.isfile(pyproject) and b"willitcompile" in read(pyproject):
+            return pyproject
+        if directory in {"/", last} or os.path.lexists(os.path.join(directory, ".git")):
+            return None
+        directory = os.path.dirname(directory)
+
+
+def trusted(path: str) -> bool:
+    """Not what any user of this machine may have put into /tmp, above where we work."""
+    try:
+        return os.stat(path).st_uid in {0, os.getuid()}
+    except OSError:
+        return True  # reading it says what is wrong
+
+
+def read(path: str) -> bytes:
+    """A configuration file, whole. Raises ConfigError."""
+    asked = f"read {shown(path)}"
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(
+            asked, error.strerror or str(error), "make it readable, or name another with --config"
+        ) from None
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigError(asked, "a configuration file has at most 1 MiB", "name another with --config")
+    return data
+
+
+def shown(path: str) -> str:
+    """A path as people here would call it."""
+    return os.path.relpath(path) if os.path.isabs(path) else path
+
+
+class _Given(NamedTuple):
+    """A value for a setting, from whichever layer."""
+
+    setting: Setting
+    values: Sequence[str]
+    where: str
+    """What to call it in an error: `willitcompile.yaml:3`, `WIC_TIMEOUT`, `--timeout -5`."""
+
+    remedy: str
+
+
+def _apply(settings: Settings, layer: Iterable[_Given], error: type[RequestError]) -> Settings:
+    changed: dict[str, object] = {}
+    for setting, values, where, remedy in layer:
+        parsed: list[object] = []
+        for value in values:
+            try:
+                parsed.append(setting.parse(value))
+            except UnfitError as unfit:
+                obstacle = f"{setting.name} cannot be {value!r}: {unfit}"
+                raise error(where, obstacle, remedy.format(example=setting.example)) from None
+        if isinstance(parsed[-1], tuple):
+            before = getattr(settings, setting.field) if setting.adds else ()
+            changed[setting.field] = (*before, *(word for words in parsed for word in words))  # type: ignore[attr-defined]
+        else:
+            changed[setting.field] = parsed[-1]
+    return replace(settings, **changed) if changed else settings  # type: ignore[arg-type]
+
+
+def _from_flags(flags: Mapping[str, Sequence[str]]) -> Iterator[_Given]:
+    for name, values in flags.items():
+        yield _Given(SETTINGS[name], values, f"use --{name}", f"write for example: --{name} {{example}}")
+
+
+def _from_environment(environment: Mapping[str, str]) -> Iterator[_Given]:
+    for setting in SETTINGS.values():
+        # Empty is the same as unset, as a shell script cannot always unset.
+        value = environment.get(setting.variable_name)
+        if setting.variable and value:
+            variable = setting.variable_name
+            remedy = f"unset {variable}, or set it for example so: {variable}={{example}}"
+            yield _Given(setting, [value], f"use the variable {variable}", remedy)
+
+
+def _from_file(path: str, entries: Iterable[Entry]) -> Iterator[_Given]:
+    seen: set[str] = set()
+    for name, values, line in entries:
+        where = f"{shown(path)}:{line}"
+        if name not in SETTINGS:
+            raise _unknown(name, where)
+        setting = SETTINGS[name]
+        remedy = f"write for example {name}: {{example}}"
+        example = remedy.format(example=setting.example)
+        if name in seen:
+            raise ConfigError(where, f"{name} is set twice", "leave one of the two")
+        seen.add(name)
+        if values is None:
+            raise ConfigError(where, f"{name} is neither a word, a number nor a list of them", example)
+        if len(values) > 1 and not isinstance(getattr(Settings(), setting.field), tuple):
+            raise ConfigError(where, f"{name} takes one value, not a list", example)
+        if setting.field == "include_dirs":
+            values = [_below(path, value, where) for value in values]  # noqa: PLW2901 - as seen from here
+        if values:
+            yield _Given(setting, values, where, remedy)
+
+
+def _unknown(name: str, where: str) -> ConfigError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, SETTINGS, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return ConfigError(where, f"unknown setting {name!r}{hint}", f"use one of: {', '.join(SETTINGS)}")
+
+
+def _below(file: str, value: str, where: str) -> str:
+    """A directory for headers that a configuration file names, which counts from there.
+
+    The file may lie in a tree that somebody else wrote. It chooses compilers, flags, which pass the allowlist
+    as any others, and limits; it must not have us read directories that the tree does not hold.
+    """
+    home = os.path.realpath(os.path.dirname(file))
+    inside = os.path.realpath(os.path.join(home, value))
+    if inside != home and not inside.startswith(home.rstrip("/") + "/"):
+        raise ConfigError(
+            where,
+            f"include directory {value!r} is not below the configuration file",
+            f"give it on the command line: -I {value}",
+        )
+    return os.path.relpath(inside)

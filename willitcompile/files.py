@@ -1,0 +1,128 @@
+"""The files of this host: what lies below what, and reading them without being led astray."""
+
+from __future__ import annotations
+
+import os
+from stat import S_ISREG
+from typing import TYPE_CHECKING
+
+from willitcompile.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+SKIPPED_DIRECTORIES = frozenset({"__pycache__", "node_modules"})
+"""Not looked into for sources, and neither are those whose name begins with a dot."""
+
+
+def below(path: str, directory: str) -> bool:
+    """Whether a path is this directory or lies in it, by their names alone.
+
+    >>> below("/a/b", "/a"), below("/a", "/a"), below("/ab", "/a"), below("/a", "/")
+    (True, True, False, True)
+    """
+    return path == directory or path.startswith(directory if directory.endswith("/") else directory + "/")
+
+
+def relative(path: str, directory: str) -> str:
+    """A path without the directory that it is `below`.
+
+    >>> relative("/a/b/c", "/a"), relative("/a", "/a"), relative("/a", "/")
+    ('b/c', '.', 'a')
+    """
+    return path[len(directory.rstrip("/")) + 1 :] or "."
+
+
+def read_regular(path: str, limit: int, roots: Sequence[str] = ()) -> bytes | None:
+    """At most `limit` + 1 bytes of a regular file; None where it is none, or not in `roots` any more.
+
+    Follows no link, waits for no pipe. Raises OSError.
+    """
+    # A device is not even opened, as some act when they are.
+    if not S_ISREG(os.lstat(path).st_mode):
+        return None
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        if not S_ISREG((state := os.fstat(fd)).st_mode) or not _opened_in(fd, roots):
+            return None
+        chunks = []
+        wanted = limit + 1
+        while wanted > 0 and (chunk := os.read(fd, min(wanted, max(state.st_size, 4096) + 1))):
+            chunks.append(chunk)
+            wanted -= len(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    finally:
+        os.close(fd)
+
+
+def read_quietly(path: str, limit: int) -> bytes | None:
+    """The content of a regular file that can be read and is no larger than `limit`, else None."""
+    try:
+        data = read_regular(os.path.realpath(path), limit)
+    except (OSError, ValueError):
+        return None
+    return None if data is None or len(data) > limit else data
+
+
+def files_below(directory: str) -> Iterator[str]:
+    """Every file below a directory, its path beginning as `directory` was typed, in the order of their names.
+
+    Links to directories are not followed, and links that leave the directory are left out, as are the
+    directories of `SKIPPED_DIRECTORIES`. Raises SourceError where the directory itself cannot be read.
+    """
+    try:
+        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+    except (OSError, ValueError) as error:
+        raise SourceError(
+            f"check the directory {quoted(directory)}",
+            why(error, "there is no such directory"),
+            "name an existing directory",
+        ) from None
+    yield from _walk(entries, os.path.realpath(directory))
+
+
+def _walk(entries: list[os.DirEntry[str]], root: str) -> Iterator[str]:
+    for entry in entries:
+        if has_control(entry.name):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            if entry.name.startswith(".") or entry.name in SKIPPED_DIRECTORIES:
+                continue
+            try:
+                inner = sorted(os.scandir(entry.path), key=lambda entry: entry.name)
+            except OSError:
+                continue
+            yield from _walk(inner, root)
+        elif entry.is_file() and (not entry.is_symlink() or below(os.path.realpath(entry.path), root)):
+            yield entry.path
+
+
+def _opened_in(fd: int, roots: Sequence[str]) -> bool:
+    """Whether an open file is in one of the roots: a directory above it may have become a link meanwhile."""
+    if not roots:
+        return True
+    try:
+        opened = os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return True
+    return any(below(opened, root) for root in roots)
+
+
+def has_control(text: str) -> bool:
+    """Whether a name has a line break or another character that makes a terminal or a log lie."""
+    return not text.isprintable() and any(char < " " or char == "\x7f" for char in text)
+
+
+def quoted(name: str) -> str:
+    """A name for a message: as it is, unless one could not see it then."""
+    return repr(name) if not name or has_control(name) else name
+
+
+def why(error: OSError | ValueError, missing: str) -> str:
+    """What an error of the system means, in words. `missing` is for what is not there."""
+    errno = getattr(error, "errno", None)
+    if errno == 13:
+        return "cannot be read: permission denied"
+    if errno in {2, 20, None}:
+        return missing
+    return (os.strerror(errno) if errno else str(error)).lower()

@@ -1,0 +1,170 @@
+"""C and C++, with gcc and clang."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from willitcompile.errors import UnknownStandard
+from willitcompile.languages import Command
+from willitcompile.model import output_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from willitcompile.languages import CompileOptions, Messages
+    from willitcompile.model import SourceUnit, Toolchain
+    from willitcompile.sources import SourceTree
+
+_NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
+
+DRIVERS = {
+    ("gcc", "c"): "gcc",
+    ("gcc", "c++"): "g++",
+    ("clang", "c"): "clang",
+    ("clang", "c++"): "clang++",
+}
+"""By family and language, the program to ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class CLanguage:
+    """One of the two. See `Language`."""
+
+    name: str
+    title: str
+    aliases: tuple[str, ...]
+    extensions: frozenset[str]
+    headers: frozenset[str]
+    years: Mapping[str, tuple[str, ...]]
+    """By standard without its prefix, oldest first, every spelling of it: `{"23": ("23", "2b")}`."""
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        return ("gcc", "clang")
+
+    @property
+    def gnu(self) -> str:
+        """The prefix of the standards with GNU extensions."""
+        return self.name.replace("c", "gnu")
+
+    @property
+    def standards(self) -> tuple[str, ...]:
+        return tuple(prefix + year for year in self.years for prefix in (self.name, self.gnu))
+
+    @property
+    def spellings(self) -> Mapping[str, tuple[str, ...]]:
+        return {
+            prefix + year: tuple(prefix + spelled for spelled in spellings)
+            for year, spellings in self.years.items()
+            for prefix in (self.name, self.gnu)
+        }
+
+    def canonical(self, text: str) -> str:
+        wanted = text.strip().lower().removeprefix("-std=").replace("cpp", "c++").replace("cxx", "c++")
+        wanted = wanted.replace("gnupp", "gnu++").replace("gnuxx", "gnu++")
+        if wanted == "ansi":
+            wanted = next(iter(self.standards))
+        prefix = next((known for known in (self.gnu, self.name) if wanted.startswith(known)), "")
+        year = wanted[len(prefix) :]
+        for canonical, spellings in self.years.items():
+            if year in spellings:
+                return (prefix or self.name) + canonical
+        strict = [self.name + year for year in self.years]
+        raise UnknownStandard(
+            f"use the standard {text!r} for {self.title}",
+            f"{self.title} has none of that name",
+            f"use one of: {', '.join(strict)}, or the same with {self.gnu}",
+        )
+
+    def default_standard(self, unit: SourceUnit, toolchain: Toolchain) -> str:  # noqa: ARG002
+        return toolchain.defaults[self.name]
+
+    def claims(self, head: bytes) -> bool:
+        from willitcompile.languages.c_headers import looks_like_cpp
+
+        return looks_like_cpp(head) == (self is CPP)
+
+    def sources(self, files: Sequence[str]) -> list[str]:
+        return [path for path in files if os.path.splitext(path)[1] in self.extensions]
+
+    def gather(self, tree: SourceTree) -> SourceUnit:
+        from willitcompile.languages.c_includes import gather
+
+        gather(tree)
+        return tree.unit(self.name)
+
+    def command(
+        self, unit: SourceUnit, toolchain: Toolchain, standard: str, options: CompileOptions
+    ) -> Command:
+        judged: tuple[str, ...] = ()
+        if options.defines or options.warnings or options.flags:
+            from willitcompile.languages.c_flags import judged_flags
+
+            judged = judged_flags(options)
+        gcc = toolchain.family == "gcc"
+        is_header = os.path.splitext(unit.main[0])[1] in self.headers
+        argv = (
+            DRIVERS[toolchain.family, self.name],
+            f"-std={toolchain.standards[self.name][standard]}",
+            *(("-pipe",) if gcc else ()),
+            "-fdiagnostics-color=never",
+            "-fdiagnostics-parseable-fixits",
+            # gcc has no such flag, and would say so beneath other warnings.
+            *(("-Wno-pragma-once-outside-header",) if is_header and not gcc else ()),
+            *judged,
+            *(f"-I{directory}" for directory in unit.include_dirs),
+            "-o",
+            output_path(unit.workdir),
+            *(() if options.link else ("-c",)),
+            "-x",
+            self.name,
+            *unit.main,
+            # A library is no source: it goes last, where the linker wants it, and by its own name.
+            *(("-x", "none", *libraries) if (libraries := _libraries(options)) else ()),
+        )
+        return Command(argv, _NO_ENVIRONMENT, frozenset({1}))
+
+    def messages(self, stdout: bytes, stderr: bytes, prefix: str = "") -> Messages:
+        from willitcompile.languages.gnu_messages import messages
+
+        return messages(stdout, stderr, prefix)
+
+
+def _libraries(options: CompileOptions) -> list[str]:
+    return [flag for flag in options.flags if flag.startswith("-l")]
+
+
+C = CLanguage(
+    name="c",
+    title="C",
+    aliases=(),
+    extensions=frozenset({".c"}),
+    headers=frozenset({".h"}),
+    years={
+        "89": ("89", "90"),
+        "99": ("99", "9x"),
+        "11": ("11", "1x"),
+        "17": ("17", "18"),
+        "23": ("23", "2x"),
+    },
+)
+
+CPP = CLanguage(
+    name="c++",
+    title="C++",
+    aliases=("cpp", "cxx", "cc"),
+    extensions=frozenset({".cpp", ".cc", ".cxx", ".c++", ".C", ".cp", ".cppm", ".ixx"}),
+    headers=frozenset({".h", ".hh", ".hpp", ".hxx", ".h++", ".H", ".ipp", ".tpp", ".inl"}),
+    years={
+        "98": ("98", "03"),
+        "11": ("11", "0x"),
+        "14": ("14", "1y"),
+        "17": ("17", "1z"),
+        "20": ("20", "2a"),
+        "23": ("23", "2b"),
+        "26": ("26", "2c"),
+    },
+)

@@ -1,0 +1,56 @@
+"""What a check prints: the protocol of a report, and the table of formats.
+
+A report is a module with one function, `render`. It is given the results as they come, so that thousands of
+them cost no more memory than one, and yields text as it can. Where the results end in an error, it brings
+what it printed to a proper end and raises the error again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from willitcompile.errors import RequestError
+from willitcompile.model import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from willitcompile.model import CheckResult
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How to say it. A report for machines pays no attention to it."""
+
+    color: bool = False
+    quiet: bool = False
+    """Only what does not compile."""
+
+    verbose: bool = False
+    limits: Limits = field(default_factory=Limits)
+    """Those of the check, to say which of them was reached and what to type for more."""
+
+
+class Report(Protocol):
+    def __call__(self, results: Iterable[CheckResult], style: Style) -> Iterator[str]:
+        """The report, in pieces. Raises what `results` raises, after its own last piece."""
+
+
+REPORTS = {
+    "text": "willitcompile.reports.text",
+    "json": "willitcompile.reports.json",
+}
+"""By format, the module with its `render`. Each is imported only when it is used."""
+
+
+def load(name: str) -> Report:
+    """The report of this format. Raises RequestError for an unknown one."""
+    if name not in REPORTS:
+        remedy = f"use one of: {', '.join(REPORTS)}"
+        if name.startswith("no-"):  # -fno-exceptions, as compilers have it
+            remedy = f"for a flag of the compiler write: --flag=-f{name}"
+        raise RequestError(f"report as {name!r}", "there is no format of that name", remedy)
+    report: Report = import_module(REPORTS[name]).render
+    return report

@@ -1,0 +1,236 @@
+"""The catalogue of toolchains, and which toolchain a name means.
+
+`resolve` and `default` choose among what a backend offers. The catalogue is what could be offered: it is read
+only where a name was not found, and by the backends that run images.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from willitcompile.errors import ConfigError, ToolchainMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import yaml
+
+    from willitcompile.model import Toolchain
+
+ENVIRONMENTS = os.path.join(os.path.dirname(__file__), "environments.yaml")
+
+SYNONYMS = {"g++": "gcc", "clang++": "clang", "golang": "go", "rust": "rustc"}
+"""What people call a family, and the family."""
+
+_MAX_BYTES = 1024 * 1024
+_NAME = re.compile(r"[a-z][a-z+]*")
+_VERSION = re.compile(r"[0-9a-z][0-9a-z._]*")
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
+_FIELDS = ("languages", "versions", "image")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One compiler in its versions."""
+
+    name: str
+    languages: tuple[str, ...]
+    versions: tuple[str, ...]
+    """The default first."""
+
+    image: str | None = None
+    """The official image, with `{version}` for the version; None where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Every toolchain that there are images of."""
+
+    families: Mapping[str, Family]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """`gcc-14`, `gcc-13`, … in the order of the catalogue, the first of a family being its default."""
+        return tuple(
+            f"{family.name}-{version}" for family in self.families.values() for version in family.versions
+        )
+
+    def official_image(self, name: str) -> str | None:
+        """`gcc:13` for `gcc-13`; None where there is none, or no such toolchain."""
+        family, _, version = name.partition("-")
+        known = self.families.get(family)
+        if known is None or known.image is None or version not in known.versions:
+            return None
+        return known.image.replace("{version}", version)
+
+
+def load_catalogue(extra: Path | None = None) -> Catalogue:
+    """Ours, and what the user's own file adds to it.
+
+    A family that is in both has the versions of both, the user's first, and the user's image where one is
+    given. Raises ConfigError for a file that is missing, unreadable or wrong.
+    """
+    families = {family.name: family for family in _read(ENVIRONMENTS, {})}
+    if extra is not None:
+        families.update((family.name, family) for family in _read(os.fspath(extra), families))
+    return Catalogue(families)
+
+
+def default(available: Sequence[Toolchain], language: str, backend: str) -> Toolchain:
+    """The toolchain for a language where none is asked for: the first that speaks it. Raises ToolchainMissing."""
+    for toolchain in available:
+        if language in toolchain.languages:
+            return toolchain
+    raise ToolchainMissing(
+        f"compile {language} on the {backend} backend",
+        f"it has no compiler for {language}",
+        _remedy(available, None),
+    )
+
+
+def resolve(asked: str, available: Sequence[Toolchain], language: str | None, backend: str) -> Toolchain:
+    """The toolchain that a name means: `gcc`, `g++-12`, `go1.26`, `rust`, `gcc-12.2.0`.
+
+    A family stands for the first of its toolchains that speaks `language` (None for any). Raises
+    ToolchainMissing, which tells what there is instead.
+    """
+    family, version = _parts(asked)
+    wanted = f"{family}-{version}" if version else family
+    named = [each for each in available if wanted in (each.family, each.name, *each.aliases)]
+    named = named or [each for each in available if _is_more_exact(wanted, each)]
+    for toolchain in named:
+        if language is None or language in toolchain.languages:
+            return toolchain
+    about = f"compile with {_shown(asked)}"
+    if named:
+        raise ToolchainMissing(about, f"{named[0]} does not compile {language}", _remedy(available, language))
+    raise ToolchainMissing(
+        about, _why_missing(asked, family, version, available, backend), _remedy(available, language)
+    )
+
+
+def _parts(asked: str) -> tuple[str, str]:
+    """`g++-12`, `gcc12` and `go1.26` in a family and a version, which may be empty."""
+    text = asked.strip().lower()
+    match = re.fullmatch(r"([a-z+]+?)-?(\d[\w.]*|nightly|beta|dev)?", text)
+    family, version = match.groups() if match else (text, None)
+    return SYNONYMS.get(family, family), version or ""
+
+
+def _is_more_exact(wanted: str, toolchain: Toolchain) -> bool:
+    """Whether `gcc-12.2` is asked for and this is `gcc-12.2.0`."""
+    return any(name.startswith(f"{wanted}.") for name in (toolchain.name, *toolchain.aliases))
+
+
+def _why_missing(asked: str, family: str, version: str, available: Sequence[Toolchain], backend: str) -> str:
+    where = "on this host" if backend == "sandbox" else f"on the {backend} backend"
+    catalogue = load_catalogue()
+    families = dict.fromkeys((*catalogue.families, *(each.family for each in available)))
+    if family in families:
+        name = f"{family}-{version}" if version else family
+        known = not version or name in catalogue.names
+        return f"{name} is not {where}" if known else f"{name} is neither {where} nor in the catalogue"
+    from difflib import get_close_matches
+
+    names = [*families, *SYNONYMS, *(each.name for each in available), *catalogue.names]
+    close = get_close_matches(asked.strip().lower()[:100], names, n=1)
+    return f"no toolchain is called {_shown(asked)}" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def _remedy(available: Sequence[Toolchain], language: str | None) -> str:
+    names = [each.name for each in available if language is None or language in each.languages]
+    if names:
+        return f"use one of: {', '.join(names)}"
+    return "see what this machine can run: will-it-compile doctor"
+
+
+def _shown(text: str) -> str:
+    """What a user typed, in a message: as it is where that is harmless."""
+    return text if re.fullmatch(r"[\w.+-]{1,60}", text, re.ASCII) else repr(text[:60])
+
+
+def _read(path: str, known: Mapping[str, Family]) -> Iterator[Family]:
+    """The families of a file. Only its text counts: `1.20` is no number here, and an alias is refused."""
+    import yaml
+
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise ConfigError(f"read {path}", "it is larger than 1 MiB", "keep only toolchains in it")
+        root = yaml.compose(data.decode(), Loader=yaml.SafeLoader)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise ConfigError(f"read {path}", why, "name a file that can be read") from None
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}:{line}", "it is not UTF-8 text", "save the file as UTF-8") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else path
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "something is wrong"
+        raise ConfigError(where, f"it is not YAML: {problem}", "correct the line") from None
+    except RecursionError:
+        raise ConfigError(f"read {path}", "it nests too deep", "write it flatter") from None
+    if root is None:
+        return
+    for key, value in _mapping(path, root, "families, as `gcc:`"):
+        if not _NAME.fullmatch(key.value):
+            raise _wrong(path, key, f"{key.value!r} is no name of a family", "write small letters, as gcc")
+        yield _family(path, key, value, known.get(key.value))
+
+
+def _family(path: str, key: yaml.Node, node: yaml.Node, ours: Family | None) -> Family:
+    name = str(key.value)
+    fields = {field.value: (field, value) for field, value in _mapping(path, node, "languages and versions")}
+    for field, (where, _) in fields.items():
+        if field not in _FIELDS:
+            raise _wrong(path, where, f"{name} has a {field!r}", f"use only: {', '.join(_FIELDS)}")
+    for needed in ("versions",) if ours else ("languages", "versions"):
+        if needed not in fields:
+            raise _wrong(path, key, f"{name} has no {needed}", f"add a list: {needed}: […]")
+    languages = _words(path, fields["languages"][1], _NAME) if "languages" in fields else ()
+    versions = _words(path, fields["versions"][1], _VERSION)
+    image = ours.image if ours else None
+    if "image" in fields:
+        node = fields["image"][1]
+        image = str(node.value)
+        if node.id != "scalar" or not _IMAGE.fullmatch(image.replace("{version}", "1")):
+            raise _wrong(path, node, "this is no image", "write for example: gcc:{version}")
+    return Family(
+        name=name,
+        languages=tuple(dict.fromkeys((*(ours.languages if ours else ()), *languages))),
+        versions=tuple(dict.fromkeys((*versions, *(ours.versions if ours else ())))),
+        image=image,
+    )
+
+
+def _mapping(path: str, node: yaml.Node, what: str) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    if node.id != "mapping":
+        raise _wrong(path, node, f"here belong {what}", "see willitcompile/environments.yaml for an example")
+    seen = set()
+    for key, value in node.value:
+        if key.id != "scalar":
+            raise _wrong(path, key, "a name is a word", "see willitcompile/environments.yaml for an example")
+        if key.value in seen:
+            raise _wrong(path, key, f"{key.value!r} is there twice", "keep one of them")
+        seen.add(key.value)
+        yield key, value
+
+
+def _words(path: str, node: yaml.Node, shape: re.Pattern[str]) -> tuple[str, ...]:
+    if node.id != "sequence" or not node.value:
+        raise _wrong(path, node, "here belongs a list", "write for example: [13, 12]")
+    for item in node.value:
+        if item.id != "scalar" or not shape.fullmatch(item.value):
+            shown = repr(item.value)[:60] if item.id == "scalar" else "a list or a mapping"
+            raise _wrong(path, item, f"{shown} does not fit here", "write words, as in [13, 12] or [c, c++]")
+    return tuple(item.value for item in node.value)
+
+
+def _wrong(path: str, node: yaml.Node, obstacle: str, remedy: str) -> ConfigError:
+    return ConfigError(f"{path}:{node.start_mark.line + 1}", obstacle, remedy)
