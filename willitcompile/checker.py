@@ -213,27 +213,16 @@ def _toolchains(request: CheckRequest, backend: Backend, first: _Source) -> list
     chosen: dict[str, Toolchain] = {}
     unfit: list[ToolchainMissing] = []
     for text in request.compilers:
+        toolchains.resolve(text, available, None, backend.name)  # raises for what is nobody's name
         try:
             toolchain = toolchains.resolve(text, available, language, backend.name)
         except ToolchainMissing as error:
-            if not _speaks_another(text, available, language, backend.name):
-                raise
             unfit.append(error)
         else:
-            chosen.setdefault(toolchain.name, toolchain)
+            chosen[toolchain.name] = toolchain
     if not chosen:
         raise unfit[0]
     return list(chosen.values())
-
-
-def _speaks_another(text: str, available: Sequence[Toolchain], language: str, backend: str) -> bool:
-    for other in {each for toolchain in available for each in toolchain.languages} - {language}:
-        try:
-            toolchains.resolve(text, available, other, backend)
-        except ToolchainMissing:
-            continue
-        return True
-    return False
 
 
 def _canonical(language: Language, text: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,13 @@ from willitcompile.model import Toolchain
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+def open_to_all(directory: Path) -> None:
+    """Let every user pass through, as to a compiler that was installed for all."""
+    for parent in (directory, *directory.parents):
+        if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
+            parent.chmod(0o755)
 
 
 @pytest.fixture(params=MECHANISMS)
@@ -41,8 +49,7 @@ def impostor(gcc: HostToolchain, tmp_path_factory: pytest.TempPathFactory) -> Ca
 
     def build(source: Path) -> HostToolchain:
         directory = tmp_path_factory.mktemp("impostor")
-        for parent in (directory, *directory.parents[:2]):
-            parent.chmod(0o755)
+        open_to_all(directory)
         program = directory / "gcc"
         subprocess.run(["gcc", "-O1", "-pthread", "-o", program, source], check=True)
         toolchain = Toolchain("impostor", "1", {"c": "impostor"}, {"c": {}}, {})

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import pytest
 
@@ -195,7 +195,7 @@ class TestPlan:
         (CheckRequest(("fine.c",), standards=("c23",)), UnknownStandard, "gcc-13 does not know c23"),
         (CheckRequest(("fine.c",), options=CompileOptions(flags=("-fplugin=x",))), FlagRefused, "-fplugin"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_wrong_request_is_an_error_before_anything_runs(
     backend: FakeBackend, write: Write, asked: CheckRequest, kind: type[RequestError], says: str
@@ -224,8 +224,7 @@ def test_a_compiler_of_another_language_is_told_with_that_language(
     write("a.c")
     with pytest.raises(ToolchainMissing) as error:
         run(CheckRequest(("a.c",), compilers=("rustc",)), backend)
-    assert "rustc" in str(error.value)
-    assert " c " in f" {error.value} ".replace(":", " ").lower()
+    assert error.value.obstacle == "rustc-1.85 does not compile c"
 
 
 class TestResults:
@@ -469,7 +468,7 @@ class ended_by:  # noqa: N801 - reads as a function
         except BaseException as error:  # noqa: BLE001
             self.error = error
 
-    def __enter__(self) -> ended_by:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -211,7 +211,7 @@ def _serve(channel: _socket.socket) -> None:
     """Fork a supervisor for each message until the other end is closed, then wait for them all."""
     sizes = _socket.CMSG_LEN(4 * array.array("i").itemsize)
     while True:
-        message, ancillary, _, _ = channel.recvmsg(1, sizes)
+        message, ancillary, _, _ = channel.recvmsg(1, sizes, _socket.MSG_CMSG_CLOEXEC)
         if not message:
             break
         descriptors = array.array("i")
