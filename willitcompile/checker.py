@@ -135,20 +135,20 @@ def _sources(request: CheckRequest) -> Iterator[_Source]:
     for path in request.paths:
         for source in _sources_of(path, request):
             # The same file may be named twice, or named and found in a directory.
-            if (where := os.path.abspath(source.name)) not in seen:
+            where = STDIN if source.name == STDIN else os.path.abspath(source.name)
+            if where not in seen:
                 seen.add(where)
                 yield source
 
 
 def _sources_of(path: str, request: CheckRequest) -> Iterable[_Source]:
     asked = request.language
-    if path == STDIN:
-        if request.stdin is None:
-            raise SourceError("check -", "nothing was piped in", "pipe a source in, or name a file")
-        return [_Source(path, languages.detect(path, request.stdin, asked))]
-    if not os.path.isdir(path):
+    if path == STDIN and request.stdin is None:
+        raise SourceError("check -", "nothing was piped in", "pipe a source in, or name a file")
+    if path == STDIN or not os.path.isdir(path):
         return [_Source(path, languages.detect(path, _tree(request, path).content, asked))]
-    _tree(request, STDIN)  # tells of a wrong include directory before anything runs
+    # Tells of a wrong include directory before anything runs.
+    SourceTree("stdin", include_dirs=request.include_dirs, virtual={"stdin": b""})
     files = list(files_below(path))
     spoken = [languages.language(asked)] if asked else languages.languages()
     found = {file: _Source(file, each, path) for each in spoken for file in each.sources(files)}
@@ -199,7 +199,7 @@ def _pairs(request: CheckRequest, backend: Backend, first: _Source) -> list[tupl
     ]
     pairs = pairs or [(toolchain, None) for toolchain in chosen]
     # Flags are judged without any source, so that a wrong one is told before anything runs.
-    nothing = SourceUnit(source=first.name, language=language.name, files={}, main=("main",))
+    nothing = SourceUnit(source=first.name, language=language.name, files={"main": b""}, main=("main",))
     for toolchain, known in pairs:
         language.command(nothing, toolchain, known or toolchain.defaults[language.name], request.options)
     return pairs
@@ -340,12 +340,15 @@ def _in_parallel(
     """The answers in order. The first error cancels all that run, and is raised when they have stopped."""
     from collections import deque
     from concurrent.futures import Future, ThreadPoolExecutor
+    from threading import Semaphore
 
     errors: list[BaseException] = []
+    free = Semaphore(jobs)
 
     def answer_or_stop_all(check: PlannedCheck) -> Answer:
         try:
-            return answer(check)
+            with free:
+                return answer(check)
         except BaseException as error:
             errors.append(error)
             cancel.cancel()
@@ -363,6 +366,10 @@ def _in_parallel(
     except BaseException as error:
         cancel.cancel()
         pool.shutdown(cancel_futures=True)
+        # Where Ctrl-C comes while the pool starts a thread, the pool does not know of it, nor wait for it.
+        for _ in range(jobs):
+            free.acquire()
+        free.release(jobs)
         if errors and isinstance(error, Exception):
             # What comes first in order may only have been interrupted because of it.
             raise errors[0] from None

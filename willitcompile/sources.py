@@ -121,7 +121,7 @@ class SourceTree:
             raise SourceError(
                 self._asked,
                 f"it and the files it needs have more than {_megabytes(self.limits.unit_bytes)}",
-                "leave out what it does not need, or raise the size limits in the settings",
+                "leave out what it does not need, or raise the setting max-unit-size",
             )
         if len(self._sent) > MAX_FILES:
             raise SourceError(
@@ -360,7 +360,7 @@ class SourceTree:
         return SourceError(
             asked,
             f"it has more than {_megabytes(self.limits.file_bytes)}",
-            "leave it out, or raise the size limits in the settings",
+            "leave it out, or raise the setting max-file-size",
         )
 
 

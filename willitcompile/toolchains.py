@@ -55,9 +55,7 @@ class Catalogue:
     @property
     def names(self) -> tuple[str, ...]:
         """`gcc-14`, `gcc-13`, … in the order of the catalogue, the first of a family being its default."""
-        return tuple(
-            f"{family.name}-{version}" for family in self.families.values() for version in family.versions
-        )
+        return tuple(f"{family.name}-{version}" for family in self.families.values() for version in family.versions)
 
     def official_image(self, name: str) -> str | None:
         """`gcc:13` for `gcc-13`; None where there is none, or no such toolchain."""
@@ -81,7 +79,10 @@ def load_catalogue(extra: Path | None = None) -> Catalogue:
 
 
 def default(available: Sequence[Toolchain], language: str, backend: str) -> Toolchain:
-    """The toolchain for a language where none is asked for: the first that speaks it. Raises ToolchainMissing."""
+    """The toolchain for a language where none is asked for: the first that speaks it.
+
+    Raises ToolchainMissing where there is none.
+    """
     for toolchain in available:
         if language in toolchain.languages:
             return toolchain
@@ -137,7 +138,8 @@ def _why_missing(asked: str, family: str, version: str, available: Sequence[Tool
     from difflib import get_close_matches
 
     names = [*families, *SYNONYMS, *(each.name for each in available), *catalogue.names]
-    close = get_close_matches(asked.strip().lower()[:100], names, n=1)
+    # Nothing is less alike than gxx and g++, letter by letter.
+    close = get_close_matches(asked.strip().lower()[:100].replace("xx", "++"), names, n=1)
     return f"no toolchain is called {_shown(asked)}" + (f"; did you mean {close[0]}?" if close else "")
 
 
@@ -185,6 +187,8 @@ def _read(path: str, known: Mapping[str, Family]) -> Iterator[Family]:
 
 
 def _family(path: str, key: yaml.Node, node: yaml.Node, ours: Family | None) -> Family:
+    import yaml
+
     name = str(key.value)
     fields = {field.value: (field, value) for field, value in _mapping(path, node, "languages and versions")}
     for field, (where, _) in fields.items():
@@ -199,7 +203,7 @@ def _family(path: str, key: yaml.Node, node: yaml.Node, ours: Family | None) -> 
     if "image" in fields:
         node = fields["image"][1]
         image = str(node.value)
-        if node.id != "scalar" or not _IMAGE.fullmatch(image.replace("{version}", "1")):
+        if not isinstance(node, yaml.ScalarNode) or not _IMAGE.fullmatch(image.replace("{version}", "1")):
             raise _wrong(path, node, "this is no image", "write for example: gcc:{version}")
     return Family(
         name=name,
@@ -210,11 +214,13 @@ def _family(path: str, key: yaml.Node, node: yaml.Node, ours: Family | None) -> 
 
 
 def _mapping(path: str, node: yaml.Node, what: str) -> Iterator[tuple[yaml.Node, yaml.Node]]:
-    if node.id != "mapping":
+    import yaml
+
+    if not isinstance(node, yaml.MappingNode):
         raise _wrong(path, node, f"here belong {what}", "see willitcompile/environments.yaml for an example")
     seen = set()
     for key, value in node.value:
-        if key.id != "scalar":
+        if not isinstance(key, yaml.ScalarNode):
             raise _wrong(path, key, "a name is a word", "see willitcompile/environments.yaml for an example")
         if key.value in seen:
             raise _wrong(path, key, f"{key.value!r} is there twice", "keep one of them")
@@ -223,11 +229,13 @@ def _mapping(path: str, node: yaml.Node, what: str) -> Iterator[tuple[yaml.Node,
 
 
 def _words(path: str, node: yaml.Node, shape: re.Pattern[str]) -> tuple[str, ...]:
-    if node.id != "sequence" or not node.value:
+    import yaml
+
+    if not isinstance(node, yaml.SequenceNode) or not node.value:
         raise _wrong(path, node, "here belongs a list", "write for example: [13, 12]")
     for item in node.value:
-        if item.id != "scalar" or not shape.fullmatch(item.value):
-            shown = repr(item.value)[:60] if item.id == "scalar" else "a list or a mapping"
+        if not isinstance(item, yaml.ScalarNode) or not shape.fullmatch(item.value):
+            shown = repr(item.value)[:60] if isinstance(item, yaml.ScalarNode) else "a list or a mapping"
             raise _wrong(path, item, f"{shown} does not fit here", "write words, as in [13, 12] or [c, c++]")
     return tuple(item.value for item in node.value)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,20 +46,23 @@ def gcc(unavailable: Callable[..., None]) -> HostToolchain:
 
 
 @pytest.fixture(scope="session")
-def impostor(gcc: HostToolchain, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], HostToolchain]:
+def impostor(gcc: HostToolchain) -> Iterator[Callable[[Path], HostToolchain]]:
     """`impostor(source)`: that C program, built, as a toolchain whose `gcc` it is."""
 
     def build(source: Path) -> HostToolchain:
-        directory = tmp_path_factory.mktemp("impostor")
-        open_to_all(directory)
-        program = directory / "gcc"
+        # Not below pytest's directory, which it closes to others each time that it starts.
+        directory = tempfile.mkdtemp(prefix="impostor-")
+        directories.append(directory)
+        os.chmod(directory, 0o755)
+        program = f"{directory}/gcc"
         subprocess.run(["gcc", "-O1", "-pthread", "-o", program, source], check=True)
         toolchain = Toolchain("impostor", "1", {"c": "impostor"}, {"c": {}}, {})
-        return HostToolchain(
-            toolchain, {"gcc": str(program)}, (*gcc.readable, str(program)), gcc.environment, "impostor"
-        )
+        return HostToolchain(toolchain, {"gcc": program}, (*gcc.readable, program), gcc.environment, "impostor")
 
-    return build
+    directories: list[str] = []
+    yield build
+    for directory in directories:
+        shutil.rmtree(directory)
 
 
 @pytest.fixture

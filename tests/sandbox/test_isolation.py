@@ -85,7 +85,17 @@ def test_devices_are_null_zero_and_urandom_only(probe: Probe) -> None:
 
 
 def test_only_tmp_can_be_written(probe: Probe, secret: Path) -> None:
-    paths = ["main.c", "new.c", "deep/new.c", "../new", "/new", "/etc/new", "/tmp/new", "/usr/include/new.h", str(secret)]
+    paths = [
+        "main.c",
+        "new.c",
+        "deep/new.c",
+        "../new",
+        "/new",
+        "/etc/new",
+        "/tmp/new",
+        "/usr/include/new.h",
+        str(secret),
+    ]
     found = probe(*(f"write={path}" for path in paths), "write=../tmp/out")
     assert not [path for path in paths if found[f"write:{path}"] == "succeeded"]
     assert found["write:../tmp/out"] == "succeeded"

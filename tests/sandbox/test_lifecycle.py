@@ -44,7 +44,9 @@ def bomb(impostor: Callable[[Path], HostToolchain]) -> HostToolchain:
     return impostor(HERE / "bomb.c")
 
 
-def run(mechanism: str, toolchain: HostToolchain, *arguments: str, cgroups: bool = True, **limits: float) -> CompileResult:
+def run(
+    mechanism: str, toolchain: HostToolchain, *arguments: str, cgroups: bool = True, **limits: float
+) -> CompileResult:
     with SandboxBackend(isolation=mechanism, toolchains=[toolchain]) as backend:
         if not cgroups:
             backend.forgo_cgroups()
@@ -110,20 +112,19 @@ def asked(mechanism: str, program: str, readable: str) -> None:
 @pytest.mark.parametrize("killed_by", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_nothing_outlives_the_process_that_asked(mechanism: str, stubborn: HostToolchain, killed_by: int) -> None:
     arguments = [mechanism, stubborn.programs["gcc"], ":".join(stubborn.readable)]
-    # Whoever of its family still runs keeps the pipe open.
-    read, write = os.pipe()
     asking = subprocess.Popen(
-        [sys.executable, "-c", ASK, *arguments], cwd=HERE.parent.parent, stderr=subprocess.DEVNULL, pass_fds=[write]
+        [sys.executable, "-c", ASK, *arguments], cwd=HERE.parent.parent, stderr=subprocess.DEVNULL
     )
-    os.close(write)
     try:
         wait_for_child_named("gcc", asking.pid)
+        family = [os.pidfd_open(pid) for pid in descendants(asking.pid)]
         asking.send_signal(killed_by)
         asking.wait(20)
-        wait_until_gone(asking.pid)
+        for member in family:
+            assert select.select([member], [], [], 20)[0], "still running"
+            os.close(member)
     finally:
         asking.kill()
-        os.close(read)
 
 
 def wait_for_child_named(name: str, ancestor: int) -> None:
@@ -139,21 +140,19 @@ def wait_for_child_named(name: str, ancestor: int) -> None:
     raise TimeoutError(name)
 
 
+def descendants(ancestor: int) -> list[int]:
+    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if descends(pid, ancestor)]
+
+
 def descends(pid: int, ancestor: int) -> bool:
     while pid > 1:
-        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            return False
         if pid == ancestor:
             return True
     return False
-
-
-def wait_until_gone(pid: int) -> None:
-    """Until the starter of that process, which clears away after it, has ended too."""
-    for _ in range(4000):
-        if not [path for path in Path(workspace_base()).glob(f"{PREFIX}*")]:
-            return
-        select.select([], [], [], 0.005)
-    raise TimeoutError(pid)
 
 
 def test_what_a_killed_family_leaves_is_cleared_by_clean(tmp_path: Path) -> None:

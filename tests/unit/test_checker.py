@@ -180,6 +180,8 @@ class TestPlan:
         (CheckRequest(("empty",)), SourceError, "empty"),
         (CheckRequest((".",), language="go"), SourceError, "go source"),
         (CheckRequest(("-",), language="c"), SourceError, "piped"),
+        (CheckRequest(("-",), stdin=b"int\0", language="c"), SourceError, "binary"),
+        (CheckRequest(("-",), stdin=b"int x;", language="c", sizes=SizeLimits(3)), SourceError, "more than"),
         (CheckRequest(("fine.c",), sizes=SizeLimits(file_bytes=3)), SourceError, "fine.c"),
         (CheckRequest(("fine.c",), include_dirs=("nowhere",)), SourceError, "nowhere"),
         (CheckRequest((".",), include_dirs=("nowhere",)), SourceError, "nowhere"),
@@ -341,7 +343,7 @@ class TestOrder:
         names = tuple(f"{number}.c" for number in range(6))
         write(**dict.fromkeys(names, "old"))
         rewritten = threading.Event()
-        seen = []
+        seen: list[bytes] = []
 
         def script(job: CompileJob) -> CompileResult:
             assert rewritten.wait(10)

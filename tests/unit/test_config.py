@@ -96,9 +96,7 @@ class TestFinding:
         (project / "a/willitcompile.yaml").write_text("jobs: 2\n")
         assert settings().jobs == 2
 
-    def test_nothing_above_a_repository_or_home_is_read(
-        self, project: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_nothing_above_a_repository_or_home_is_read(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         inner = project / "home/repository/src"
         inner.mkdir(parents=True)
         monkeypatch.chdir(inner)
@@ -130,9 +128,7 @@ class TestFinding:
         assert (resolved.jobs, resolved.cpus, resolved.file) == (None, 2, "other.toml")
         assert resolve({}, environment={}, file="/dev/null").jobs is None
 
-    def test_a_deleted_current_directory_is_no_obstacle(
-        self, project: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_deleted_current_directory_is_no_obstacle(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         gone = project / "gone"
         gone.mkdir()
         monkeypatch.chdir(gone)

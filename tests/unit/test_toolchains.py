@@ -21,8 +21,8 @@ def toolchain(family: str, version: str, *aliases: str, languages: tuple[str, ..
     return Toolchain(
         family=family,
         version=version,
-        compilers={language: f"{family} {version}" for language in spoken},
-        standards={language: {"x": "x"} for language in spoken},
+        compilers=dict.fromkeys(spoken, f"{family} {version}"),
+        standards={language: {f"{language}-1": "1"} for language in spoken},
         defaults=dict.fromkeys(spoken, "x"),
         aliases=aliases,
     )
@@ -134,9 +134,7 @@ def test_the_catalogue_knows_what_debian_carries() -> None:
 
 def test_a_file_of_ones_own_extends_the_catalogue(tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
-    own.write_text(
-        "gcc:\n  versions: [15]\ngo:\n  versions: [1.30]\nzig:\n  languages: [zig]\n  versions: ['0.13']\n"
-    )
+    own.write_text("gcc:\n  versions: [15]\ngo:\n  versions: [1.30]\nzig:\n  languages: [zig]\n  versions: ['0.13']\n")
     catalogue = load_catalogue(own)
     assert catalogue.families["gcc"].versions[:2] == ("15", "14")
     assert catalogue.official_image("gcc-15") == "gcc:15"

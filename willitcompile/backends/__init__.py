@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from willitcompile.errors import BackendUnavailable, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from willitcompile.model import CompileJob, CompileResult, Toolchain
@@ -66,24 +66,39 @@ class Backend(Protocol):
 
 BACKENDS = {
     "sandbox": "willitcompile.backends.sandbox",
+}
+"""By name, the module with the backend's `open_backend(notify)`, `doctor()` and `clean()`. Each is imported only
+when it is used."""
+
+TEST_BACKENDS = {
     "fake": "willitcompile.backends.fake",
 }
-"""By name, the module with the backend's `open_backend()`. Each is imported only when it is used."""
+"""Those that compile nothing, with `open_backend()` alone. The command line does not offer them."""
 
 
-def open_backend(name: str = "auto") -> Backend:
+def open_backend(name: str = "auto", notify: Callable[[str], None] = lambda _: None) -> Backend:
     """The backend of this name; `auto` chooses by what this machine has.
+
+    `notify` is told, in whatever thread, of what takes long and happens only once.
 
     Raises RequestError for an unknown name and BackendUnavailable where it cannot run here.
     """
     if name == "auto":
         name = "sandbox"
+    backend: Backend
+    if name in TEST_BACKENDS:
+        backend = import_module(TEST_BACKENDS[name]).open_backend()
+        return backend
     if name not in BACKENDS:
-        raise RequestError(
-            f"use the backend {name!r}", "there is none of that name", f"use one of: auto, {', '.join(BACKENDS)}"
-        )
-    backend: Backend = import_module(BACKENDS[name]).open_backend()
+        raise unknown_backend(name)
+    backend = import_module(BACKENDS[name]).open_backend(notify)
     return backend
 
 
-__all__ = ["BACKENDS", "Backend", "BackendUnavailable", "CancelToken", "open_backend"]
+def unknown_backend(name: str) -> RequestError:
+    return RequestError(
+        f"use the backend {name!r}", "there is none of that name", f"use one of: auto, {', '.join(BACKENDS)}"
+    )
+
+
+__all__ = ["BACKENDS", "Backend", "BackendUnavailable", "CancelToken", "open_backend", "unknown_backend"]

@@ -71,9 +71,7 @@ def answer(
     )
 
 
-def toolchain(
-    family: str, version: str, languages: Mapping[str, Sequence[str]], first_line: str = ""
-) -> Toolchain:
+def toolchain(family: str, version: str, languages: Mapping[str, Sequence[str]], first_line: str = "") -> Toolchain:
     """A toolchain that spells every standard as it is called; the last of each language is its default."""
     return Toolchain(
         family=family,
@@ -91,7 +89,7 @@ _C_FAMILY = {"c": ("c99", "c11", "c17"), "c++": ("c++11", "c++14", "c++17", "c++
 TOOLCHAINS = (
     toolchain("gcc", "13", _C_FAMILY, "gcc (fake) 13.3.0"),
     toolchain("clang", "19", _C_FAMILY, "clang version 19.1.7 (fake)"),
-    toolchain("go", "1.24", {"go": ("1.21", "1.22", "1.23", "1.24")}, "go version go1.24.4 linux/amd64"),
+    toolchain("go", "1.24", {"go": ("go1.21", "go1.22", "go1.23", "go1.24")}, "go version go1.24.4 linux/amd64"),
     toolchain("rustc", "1.85", {"rust": ("2015", "2018", "2021", "2024")}, "rustc 1.85.0 (fake)"),
 )
 

@@ -1,10 +1,10 @@
 """Which system calls a compile may make: one list for every backend, and the filter that is made of it.
 
-An allowlist, so that a system call that the next kernel brings is refused until somebody has thought about it.
-Beyond what Docker's default profile refuses it leaves out: sockets of every kind (a socketpair between a compiler's own
-processes is all that is left), signals to other processes, System V IPC and message queues, keyrings, ptrace
-and reading other processes' memory, bpf, perf, io_uring, userfaultfd, mounts, namespaces, modules, clocks,
-file handles, and extended attributes (but for reading).
+An allowlist, so that a system call that the next kernel brings is refused until somebody has thought about it. Beyond
+what Docker's default profile refuses it leaves out: sockets of every kind (a socketpair between a compiler's own
+processes is all that is left), signals to other processes, System V IPC and message queues, keyrings, ptrace and
+reading other processes' memory, bpf, perf, io_uring, userfaultfd, mounts, namespaces, modules, clocks, file handles,
+and extended attributes (but for reading).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# name: number on x86_64, number on aarch64 (None where it has none), from asm/unistd_64.h and asm-generic/unistd.h
+# By name, the number on x86_64 and on aarch64 (None where it has none), from asm/unistd_64.h and
+# asm-generic/unistd.h.
 _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "access": (21, None),
     "alarm": (37, None),
@@ -232,18 +233,18 @@ _LOAD, _JEQ, _JGE, _JGT, _JSET, _RETURN = 0x20, 0x15, 0x35, 0x25, 0x45, 0x06
 _NR, _ARCH, _ARG0_LOW, _ARG1_LOW = 0, 4, 16, 24
 
 
-class UnsupportedArchitecture(Exception):
+class UnsupportedArchitectureError(Exception):
     """No list of system call numbers for this machine: nothing may be compiled here."""
 
 
 def bpf_filter(machine: str | None = None) -> bytes:
     """The filter as classic BPF, an array of `struct sock_filter` in the machine's byte order.
 
-    Raises UnsupportedArchitecture for a machine other than x86_64 and aarch64.
+    Raises UnsupportedArchitectureError for a machine other than x86_64 and aarch64.
     """
     machine = machine or os.uname().machine
     if machine not in _ARCHITECTURES:
-        raise UnsupportedArchitecture(machine)
+        raise UnsupportedArchitectureError(machine)
     column, audit_arch = _ARCHITECTURES[machine]
     program = [
         (_LOAD, 0, 0, _ARCH),
@@ -254,7 +255,8 @@ def bpf_filter(machine: str | None = None) -> bytes:
     ]
     if machine == "x86_64":
         program += [(_JGE, 0, 1, _X32), (_RETURN, 0, 0, _KILL)]
-    for first, last in _ranges(number for numbers in _NUMBERS.values() if (number := numbers[column]) is not None):
+    known = (numbers[column] for numbers in _NUMBERS.values())
+    for first, last in _ranges(number for number in known if number is not None):
         program += [(_JGE, 0, 2, first), (_JGT, 1, 0, last), (_RETURN, 0, 0, _ALLOW)]
     program += _conditions({name: numbers[column] for name, numbers in _CONDITIONAL.items()})
     # glibc falls back to clone(), whose flags a filter can read; clone3's lie behind a pointer.

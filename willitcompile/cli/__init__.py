@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from willitcompile.backends import Backend
     from willitcompile.errors import WillItCompileError
 
-    Opener: TypeAlias = Callable[[str], Backend]
-    """Opens a backend by its name, or by `auto`."""
+    Notify: TypeAlias = Callable[[str], None]
+
+    Opener: TypeAlias = Callable[[str, Notify], Backend]
+    """Opens a backend by its name, or by `auto`. It tells of what takes long and happens only once."""
 
     Action: TypeAlias = Callable[[Opener], int]
     """What a command line asks for. Returns an exit code."""
@@ -90,10 +92,12 @@ def _action(argv: Sequence[str]) -> Action | int:
     return app.parse(argv)
 
 
-def _open_backend(name: str) -> Backend:
-    from willitcompile.backends import open_backend
+def _open_backend(name: str, notify: Notify) -> Backend:
+    from willitcompile.backends import BACKENDS, open_backend, unknown_backend
 
-    return open_backend(name)
+    if name not in {"auto", *BACKENDS}:  # those for tests are not for here
+        raise unknown_backend(name)
+    return open_backend(name, notify)
 
 
 def _tell(error: WillItCompileError, verbose: bool) -> int:

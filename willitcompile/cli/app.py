@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
-from contextlib import redirect_stderr
+import shlex
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from willitcompile.cli import COMPLETION, PROGRAM
 from willitcompile.cli.arguments import MANY, OPTIONS, SWITCHES, arguments
+from willitcompile.cli.output import write_stdout
 from willitcompile.cli.terminal import say
 from willitcompile.config import Settings
+from willitcompile.errors import RequestError
 from willitcompile.reports import units
 
 if TYPE_CHECKING:
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
     from willitcompile.cli import Action, Opener
     from willitcompile.cli.arguments import CheckArguments
+
+# typer exports no other name for it, and brings its own click or not, by its version.
+UsageError: Any = typer.BadParameter.__mro__[1]
 
 DEFAULT = Settings()
 
@@ -36,29 +42,52 @@ app = typer.Typer(
 
 
 def parse(argv: Sequence[str]) -> Action | int:
-    """What the command line asks for; an exit code where it was for help, or wrong, and all is said."""
+    """What the command line asks for; an exit code where it was for help, or for completion, and all is said.
+
+    Raises RequestError, ReaderGone or NoAnswer.
+    """
     chosen: list[Action] = []
     said = io.StringIO()
+    code: object = 0
     try:
-        with redirect_stderr(said):
+        with redirect_stdout(said):
             # The commands only choose: what they do must not run inside of typer, which has ways of its own
             # with interrupts and broken pipes.
-            app(args=list(argv), prog_name=PROGRAM, complete_var=COMPLETION, obj=chosen)
+            code = app(args=list(argv), prog_name=PROGRAM, complete_var=COMPLETION, obj=chosen, standalone_mode=False)
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 2
-    else:
-        code = 0
+        code = end.code
+    except UsageError as error:
+        if not argv:
+            say(error.format_message())
+            return 2
+        raise _wrong(error, argv) from None
     if text := said.getvalue():
-        # It quotes the command line, and a file's name can be made to look like an option.
-        say(text.rstrip("\n"))
-    return chosen[0] if chosen and code == 0 else code
+        write_stdout(text)
+    if chosen:
+        return chosen[0]
+    return code if isinstance(code, int) else 0
+
+
+def _wrong(error: Any, argv: Sequence[str]) -> RequestError:
+    command = PROGRAM if argv[0].startswith("-") else f"{PROGRAM} {argv[0]}"
+    if error.ctx:
+        command = error.ctx.command_path
+    obstacle = error.format_message().rstrip(".")
+    remedy = f"{command} --help"
+    # Only a slip of the compiler's own flags, as -O2, is of one dash and unknown.
+    option = getattr(error, "option_name", "")
+    if command.endswith(" check") and option.startswith("-") and not option.startswith("--"):
+        flag = next((word for word in argv if word.startswith(option)), option)
+        remedy = f"for a flag of the compiler write: --flag={flag}; else see: {remedy}"
+    return RequestError(shlex.join([PROGRAM, *argv]), obstacle[:1].lower() + obstacle[1:], remedy)
 
 
 def _version(asked: bool) -> None:
     if asked:
         from willitcompile.cli.version import version
 
-        raise typer.Exit(version())
+        typer.echo(version())
+        raise typer.Exit
 
 
 @app.callback()
@@ -74,7 +103,7 @@ Many = list[str] | None
 
 
 @app.command(epilog="Settings also come from willitcompile.yaml or pyproject.toml, see --config.")
-def check(  # noqa: PLR0917 - typer passes them by name
+def check(
     ctx: typer.Context,
     paths: Annotated[
         Many,
@@ -82,9 +111,7 @@ def check(  # noqa: PLR0917 - typer passes them by name
     ] = None,
     compiler: Annotated[
         Many,
-        typer.Option(
-            "--compiler", "-c", metavar="NAME", help="gcc, gcc-13, all; repeat or separate by commas."
-        ),
+        typer.Option("--compiler", "-c", metavar="NAME", help="gcc, gcc-13, all; repeat or separate by commas."),
     ] = None,
     std: Annotated[
         Many,
@@ -103,21 +130,15 @@ def check(  # noqa: PLR0917 - typer passes them by name
     ] = None,
     backend: Annotated[
         str | None,
-        typer.Option(
-            "--backend", "-b", metavar="NAME", help="Where to compile: auto (the default), sandbox."
-        ),
+        typer.Option("--backend", "-b", metavar="NAME", help="Where to compile: auto (the default), sandbox."),
     ] = None,
     include: Annotated[
         Many, typer.Option("--include", "-I", metavar="DIR", help="Look for headers in this directory.")
     ] = None,
-    define: Annotated[
-        Many, typer.Option("--define", "-D", metavar="NAME[=VALUE]", help="Define a macro.")
-    ] = None,
+    define: Annotated[Many, typer.Option("--define", "-D", metavar="NAME[=VALUE]", help="Define a macro.")] = None,
     warning: Annotated[
         Many,
-        typer.Option(
-            "--warning", "-W", metavar="NAME", help="A warning flag, as compilers have it: -Wall, -Werror."
-        ),
+        typer.Option("--warning", "-W", metavar="NAME", help="A warning flag, as compilers have it: -Wall, -Werror."),
     ] = None,
     flag: Annotated[
         Many, typer.Option("--flag", metavar="FLAG", help="Another flag of the compiler: --flag=-O2.")
@@ -226,9 +247,7 @@ def _check(asked: CheckArguments, open_backend: Opener) -> int:
 @app.command()
 def environments(
     ctx: typer.Context,
-    backend: Annotated[
-        str, typer.Option("--backend", "-b", metavar="NAME", help="Whose toolchains.")
-    ] = "auto",
+    backend: Annotated[str, typer.Option("--backend", "-b", metavar="NAME", help="Whose toolchains.")] = "auto",
     format_: Annotated[str, typer.Option("--format", "-f", metavar="NAME", help="text or json.")] = "text",
 ) -> None:
     """List the toolchains that are there, with their standards."""
@@ -272,6 +291,7 @@ def version(ctx: typer.Context) -> None:
     def act(_: Opener) -> int:
         from willitcompile.cli.version import version
 
-        return version()
+        write_stdout(f"{version()}\n")
+        return 0
 
     ctx.obj.append(act)

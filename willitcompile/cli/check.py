@@ -35,7 +35,7 @@ STDIN = "-"
 def check(arguments: CheckArguments, open_backend: Opener) -> int:
     """Returns 0 where everything compiles and 1 where something does not. Raises WillItCompileError."""
     settings = resolve(arguments.settings, file=arguments.config)
-    for note in settings.notes:
+    for note in settings.notes if not arguments.quiet else ():
         say(f"note: {note}")
     render = reports.load(settings.format)
     ask = request(arguments.paths, settings, _stdin(arguments.paths, settings))
@@ -46,7 +46,7 @@ def check(arguments: CheckArguments, open_backend: Opener) -> int:
         limits=ask.limits,
     )
     with cancelling() as cancel, opened(arguments.output) as write:
-        answers = Answers(ask, settings.backend, open_backend, cancel, bar=not arguments.quiet)
+        answers = Answers(ask, settings, open_backend, cancel, quiet=arguments.quiet)
         # Closing the results ends what still runs, whyever the report is not written to its end.
         with closing(answers.results()) as results:
             for text in render(results, style):
@@ -79,25 +79,26 @@ class Answers:
     """The results of one check as they come, with what there is to know when they have."""
 
     def __init__(
-        self, ask: CheckRequest, backend: str, open_backend: Opener, cancel: CancelToken, *, bar: bool
+        self, ask: CheckRequest, settings: Settings, open_backend: Opener, cancel: CancelToken, *, quiet: bool
     ) -> None:
         self.all_compiled = True
         self._ask = ask
-        self._backend = backend
+        self._settings = settings
         self._open_backend = open_backend
         self._cancel = cancel
-        self._bar_wanted = bar and is_terminal(sys.stderr)
+        self._quiet = quiet
         self._bar: Progress | None = None
         self._done = 0
 
     def results(self) -> Generator[CheckResult]:
         """Raises WillItCompileError, and nothing else: a report can tell of that."""
         try:
-            with self._open_backend(self._backend) as backend:
-                if self._bar_wanted:
+            with self._open_backend(self._settings.backend, self._notify) as backend:
+                if not self._quiet and is_terminal(sys.stderr):
                     from willitcompile.cli.progress import Progress
 
-                    self._bar = Progress(len(checker.plan(self._ask, backend)))
+                    color = wants_color(self._settings.color, sys.stderr)
+                    self._bar = Progress(len(checker.plan(self._ask, backend)), color=color)
                 yield from checker.run(self._ask, backend, cancel=self._cancel, on_result=self._heard)
         except Interrupted:
             raise self._interrupted() from None
@@ -117,6 +118,10 @@ class Answers:
             self._bar.around(write, text)
         else:
             write(text)
+
+    def _notify(self, text: str) -> None:
+        if not self._quiet:
+            self.write(say, f"note: {text}")
 
     def _heard(self, result: CheckResult) -> None:
         self._done += 1

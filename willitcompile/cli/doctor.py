@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 from importlib import import_module
 
@@ -17,14 +16,11 @@ _WORDS = {True: "ok", False: "bad", None: "note"}
 
 def doctor() -> int:
     """Returns 0 where a check can run, else 3."""
-    findings = [_python(), _platform()]
-    for module in BACKENDS.values():
-        findings += import_module(module).doctor()
+    findings = _findings()
     width = max(len(finding.name) for finding in findings)
-    for finding in findings:
-        write_stdout(line(finding, width))
     bad = sum(finding.ok is False for finding in findings)
-    write_stdout(f"a check cannot run: {bad} to mend\n" if bad else "a check can run\n")
+    end = f"a check cannot run: {bad} to mend\n" if bad else "a check can run\n"
+    write_stdout("".join(line(finding, width) for finding in findings) + end)
     return 3 if bad else 0
 
 
@@ -37,14 +33,7 @@ def line(finding: Finding, width: int) -> str:
     return f"{_WORDS[finding.ok]:4}  {finding.name:{width}}  {safe_line(finding.detail)}{remedy}\n"
 
 
-def _python() -> Finding:
-    return Finding("python", True, f"{platform.python_version()} ({sys.executable})")
-
-
-def _platform() -> Finding:
-    return Finding(
-        "platform",
-        sys.platform == "linux",
-        system(),
-        None if sys.platform == "linux" else "run it on Linux: a virtual machine or WSL will do",
-    )
+def _findings() -> list[Finding]:
+    if sys.platform != "linux":  # where the backends cannot even be imported
+        return [Finding("platform", False, system(), "run it on Linux: a virtual machine or WSL will do")]
+    return [finding for module in BACKENDS.values() for finding in import_module(module).doctor()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from willitcompile.cli.output import write_stdout
+from willitcompile.cli.terminal import say
 from willitcompile.errors import RequestError
 from willitcompile.reports.safe import safe_line
 
@@ -22,7 +23,7 @@ def environments(backend: str, form: str, open_backend: Opener) -> int:
             "there is no format of that name",
             f"use one of: {', '.join(FORMATS)}",
         )
-    with open_backend(backend) as opened:
+    with open_backend(backend, lambda text: say(f"note: {text}")) as opened:
         write_stdout(FORMATS[form](opened.name, opened.toolchains()))
     return 0
 

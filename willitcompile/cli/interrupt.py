@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -26,13 +25,13 @@ def cancelling() -> Iterator[CancelToken]:
             raise KeyboardInterrupt
         token.cancel()
 
-    if threading.current_thread() is not threading.main_thread():
-        yield token  # Python leaves signals to the main thread
-        return
     # What is ignored stays ignored: nohup, and jobs that a shell starts in the background.
     before = {each: signal.getsignal(each) for each in SIGNALS if signal.getsignal(each) != signal.SIG_IGN}
-    for each in before:
-        signal.signal(each, stop)
+    try:
+        for each in before:
+            signal.signal(each, stop)
+    except ValueError:
+        before = {}  # Python leaves signals to the main thread, and this is another
     try:
         yield token
     finally:

@@ -28,8 +28,8 @@ class ReaderGone(Exception):  # noqa: N818 - not an error: `| head` has seen eno
 def opened(path: str | None) -> Iterator[Write]:
     """A function that writes text to the file at `path`, or to stdout.
 
-    The file appears, or is replaced, at the end, also where that end is an error of ours: the report tells of
-    it. Raises RequestError for a place that cannot be written to, before anything is.
+    The file appears, or is replaced, at the end, also where that end is an error of ours and the report tells
+    of it. Raises RequestError for a place that cannot be written to, before anything is.
     """
     if path is None:
         yield write_stdout
@@ -87,7 +87,8 @@ def _replaced(path: str) -> Iterator[Write]:
             try:
                 yield _writer(path, file)
             except WillItCompileError:
-                _commit(path, file, temporary, target)
+                if file.tell():  # where nothing was written, what an earlier run wrote is worth more
+                    _commit(path, file, temporary, target)
                 raise
             _commit(path, file, temporary, target)
     finally:
@@ -120,6 +121,4 @@ def _refused(path: str, error: OSError) -> RequestError:
 
 
 def _cannot_write(path: str, error: OSError) -> NoAnswer:
-    return NoAnswer(
-        f"write the report to {path}", error.strerror or str(error), "make room, or write elsewhere"
-    )
+    return NoAnswer(f"write the report to {path}", error.strerror or str(error), "make room, or write elsewhere")

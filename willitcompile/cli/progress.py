@@ -19,9 +19,10 @@ PATIENCE_SECONDS = 0.5
 class Progress:
     """Thread-safe. The bar is taken away while anything else is printed, so that no line is torn."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, *, color: bool) -> None:
         self.total = total
         self.done = 0
+        self._color = color
         self._start = time.monotonic()
         self._lock = threading.Lock()
         self._bar: RichProgress | None = None
@@ -34,7 +35,7 @@ class Progress:
             if self._closed:
                 return
             if self._bar is None and self.total > 1 and time.monotonic() - self._start > PATIENCE_SECONDS:
-                self._bar = _bar(self.total)
+                self._bar = _bar(self.total, self._color)
             if self._bar is not None:
                 self._bar.update(self._bar.task_ids[0], completed=self.done)
                 self._bar.start()
@@ -57,7 +58,7 @@ class Progress:
             self._bar.stop()
 
 
-def _bar(total: int) -> RichProgress:
+def _bar(total: int, color: bool) -> RichProgress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as RichProgress
@@ -66,7 +67,7 @@ def _bar(total: int) -> RichProgress:
     # No thread of its own, and stdout is left alone: both are `Progress`'s business.
     bar = RichProgress(
         *columns,
-        console=Console(file=sys.stderr),
+        console=Console(file=sys.stderr, no_color=not color),
         auto_refresh=False,
         transient=True,
         redirect_stdout=False,

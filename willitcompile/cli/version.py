@@ -7,12 +7,10 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 
 from willitcompile.cli import PROGRAM
-from willitcompile.cli.output import write_stdout
 
 
-def version() -> int:
-    write_stdout(f"{PROGRAM} {own()} (Python {platform.python_version()}, {system()})\n")
-    return 0
+def version() -> str:
+    return f"{PROGRAM} {own()} (Python {platform.python_version()}, {system()})"
 
 
 def own() -> str:

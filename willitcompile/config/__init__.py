@@ -26,6 +26,13 @@ PYPROJECT = "pyproject.toml"
 MAX_FILE_BYTES = 1 * MIB
 """Of a configuration file. The pyproject.toml of a large project has 100 KB."""
 
+# To parse a TOML file that has nothing for us would cost 8 ms. It may name us for other reasons, as ours does.
+_MENTION = re.compile(
+    rb"""^[ \t]*(?:\[[ \t]*)?(?:["']?tool["']?[ \t]*\.[ \t]*)?(?:willitcompile|"willitcompile"|'willitcompile')[ \t]*[].=]"""
+    rb"""|^[ \t]*["']?tool["']?[ \t]*=""",
+    re.MULTILINE,
+)
+
 _LIMITS = Limits()
 _SIZES = SizeLimits()
 
@@ -258,7 +265,7 @@ def find_file(directory: str, home: str | None) -> str | None:
         if os.path.lexists(own):
             return own
         pyproject = os.path.join(directory, PYPROJECT)
-        if os.path.isfile(pyproject) and b"willitcompile" in read(pyproject):
+        if os.path.isfile(pyproject) and _MENTION.search(read(pyproject)):
             return pyproject
         if directory in {"/", last} or os.path.lexists(os.path.join(directory, ".git")):
             return None

@@ -96,9 +96,7 @@ class Language(Protocol):
     def gather(self, tree: SourceTree) -> SourceUnit:
         """Collect what the compile of `tree.main` needs. Raises SourceError."""
 
-    def command(
-        self, unit: SourceUnit, toolchain: Toolchain, standard: str, options: CompileOptions
-    ) -> Command:
+    def command(self, unit: SourceUnit, toolchain: Toolchain, standard: str, options: CompileOptions) -> Command:
         """The compile of a unit. `standard` is one of the toolchain's. Raises FlagRefused."""
 
     def messages(self, stdout: bytes, stderr: bytes, prefix: str = "") -> Messages:

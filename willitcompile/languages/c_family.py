@@ -96,9 +96,7 @@ class CLanguage:
         gather(tree)
         return tree.unit(self.name)
 
-    def command(
-        self, unit: SourceUnit, toolchain: Toolchain, standard: str, options: CompileOptions
-    ) -> Command:
+    def command(self, unit: SourceUnit, toolchain: Toolchain, standard: str, options: CompileOptions) -> Command:
         judged: tuple[str, ...] = ()
         if options.defines or options.warnings or options.flags:
             from willitcompile.languages.c_flags import judged_flags

@@ -230,9 +230,7 @@ def _is_feature(text: str) -> bool:
     name, equals, value = text.partition("=")
     plain = name.removeprefix("no-")
     if not equals:
-        return (
-            plain in TOGGLES or re.fullmatch(r"(template-depth|message-length)-[0-9]{1,9}", name) is not None
-        )
+        return plain in TOGGLES or re.fullmatch(r"(template-depth|message-length)-[0-9]{1,9}", name) is not None
     if name in NUMBERED and re.fullmatch(r"[0-9]{1,9}", value):
         return True
     return plain in WORDED and re.fullmatch(_VALUE, value) is not None

@@ -22,7 +22,7 @@ _SEVERITY = re.compile(rf"(?:^|: )({'|'.join(_SEVERITIES)}): ")
 _PLACE = re.compile(r":(\d{1,9})(?::(\d{1,9}))?\Z")
 _ECHO = re.compile(r" *\d* \|")
 _FIXIT = re.compile(
-    r'fix-it:"((?:[^"\\]|\\.)*)":\{(\d{1,9}):(\d{1,9})-(\d{1,9}):(\d{1,9})\}:"((?:[^"\\]|\\.)*)"\Z', re.DOTALL
+    r'fix-it:"((?:[^"\\]|\\.)*+)":\{(\d{1,9}):(\d{1,9})-(\d{1,9}):(\d{1,9})\}:"((?:[^"\\]|\\.)*+)"\Z', re.DOTALL
 )
 _ESCAPE = re.compile(rb"\\([0-7]{1,3}|x[0-9A-Fa-f]{2}|.)", re.DOTALL)
 _ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
@@ -78,9 +78,7 @@ def _of_linker(line: str, prefix: str) -> Diagnostic | None:
         if found:
             path, section, _ = head.partition(":(.")
             path = path.rpartition(": ")[2] if section else ""
-            return Diagnostic(
-                as_named(path, prefix) if path else None, None, None, "error", None, found[2:] + rest
-            )
+            return Diagnostic(as_named(path, prefix) if path else None, None, None, "error", None, found[2:] + rest)
     return None
 
 
@@ -104,9 +102,7 @@ def _fixit(line: str, prefix: str) -> FixIt | None:
         return None
     path, *numbers, text = found.groups()
     start_line, start_column, end_line, end_column = map(int, numbers)
-    return FixIt(
-        as_named(_unescaped(path), prefix), start_line, start_column, end_line, end_column, _unescaped(text)
-    )
+    return FixIt(as_named(_unescaped(path), prefix), start_line, start_column, end_line, end_column, _unescaped(text))
 
 
 def _unescaped(text: str) -> str:

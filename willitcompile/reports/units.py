@@ -28,7 +28,7 @@ def typed_size(count: int) -> str:
 
 def seconds(number: float) -> str:
     """
-    >>> seconds(30.0), seconds(0.3141), seconds(0.001)
-    ('30 s', '0.31 s', '0.001 s')
+    >>> seconds(30.0), seconds(0.3141), seconds(0.0123), seconds(0.00005)
+    ('30 s', '0.31 s', '0.012 s', '0 s')
     """
-    return f"{number:.3g} s" if number < 0.1 else f"{round(number, 2):g} s"
+    return f"{round(number, 3 if number < 0.1 else 2):g} s"

@@ -30,7 +30,9 @@ def test_one_file_is_a_line_that_says_how_it_was_done_and_a_line_that_says_how_i
 
 
 def test_the_compiler_is_quoted_before_its_verdict(result: Make) -> None:
-    diagnostics = tuple(Diagnostic(None, None, None, kind, None, "") for kind in ("error", "note", "warning", "warning"))
+    diagnostics = tuple(
+        Diagnostic(None, None, None, kind, None, "") for kind in ("error", "note", "warning", "warning")
+    )
     said = "main.cpp:1:2: error: no\n    1 | x\n      | ^\n"
     report = text(result(verdict=Verdict.REJECTED, stderr=said, diagnostics=diagnostics))
     assert report == (

@@ -10,18 +10,20 @@ import _thread
 import itertools
 import os
 import select
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from willitcompile.backends.sandbox import landlock
 from willitcompile.backends.sandbox.bubblewrap import ARGUMENTS_FD, ROOT, bubblewrap_arguments
 from willitcompile.backends.sandbox.cgroups import clear_cgroup, find_cgroups, stale_cgroups
 from willitcompile.backends.sandbox.host import host_toolchains
-from willitcompile.backends.sandbox.supervisor import Ending, Plan, Starter, read_ending
+from willitcompile.backends.sandbox.plan import Ending, Plan, limits_as_tuple
+from willitcompile.backends.sandbox.starter import Starter, read_ending
 from willitcompile.backends.sandbox.workspace import Session, remove_tree, stale_sessions
-from willitcompile.backends.seccomp import UnsupportedArchitecture, bpf_filter
+from willitcompile.backends.seccomp import UnsupportedArchitectureError, bpf_filter
 from willitcompile.backends.verdicts import judge
 from willitcompile.errors import BackendFailed, BackendUnavailable, Interrupted, ToolchainMissing
-from willitcompile.model import CompileResult, Limits
+from willitcompile.model import CompileResult
 
 if TYPE_CHECKING:
     import _socket
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from willitcompile.backends import CancelToken
+    from willitcompile.backends.sandbox.cgroups import Cgroups
     from willitcompile.backends.sandbox.host import HostToolchain
     from willitcompile.model import CompileJob, Finding, Toolchain
 
@@ -58,21 +61,28 @@ class SandboxBackend:
         self._mechanisms = _choose(isolation, self._bwrap, self._landlock_abi)
         self._proven = False
         self._lock = _thread.allocate_lock()
-        self._session: Session | None = None
-        self._starter: Starter | None = None
         self._given = toolchains
         self._hosts: dict[str, HostToolchain] | None = None
         self._seeds: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._running: set[_socket.socket] = set()
         self._count = itertools.count(1)
         self._closed = False
         self._cgroups = find_cgroups()
         try:
             self._seccomp = bpf_filter()
-        except UnsupportedArchitecture as error:
+        except UnsupportedArchitectureError as error:
             raise BackendUnavailable(
                 "compile in the sandbox",
                 f"there is no seccomp filter for {error} machines yet",
                 "use --backend docker",
+            ) from error
+        try:
+            self._session = Session()
+            # Now rather than with the first job: this process may still have one thread.
+            self._starter = Starter(self._session)
+        except OSError as error:
+            raise BackendFailed(
+                "start the sandbox", f"{error.strerror}: {error.filename or ''}", "will-it-compile doctor"
             ) from error
 
     @property
@@ -114,14 +124,14 @@ class SandboxBackend:
 
     def close(self) -> None:
         with self._lock:
+            if self._closed:
+                return
             self._closed = True
-            starter, self._starter = self._starter, None
-            session, self._session = self._session, None
-        if starter:
-            starter.close()
-        if session:
-            os.close(session.lock)
-            clear_stale(self._cgroups)
+        for channel in list(self._running):
+            _stop(channel)
+        self._starter.close()
+        os.close(self._session.lock)
+        clear_stale(self._cgroups)
 
     def __enter__(self) -> Self:
         return self
@@ -137,32 +147,20 @@ class SandboxBackend:
             self._hosts = {host.toolchain.name: host for host in hosts}
         return self._hosts
 
-    def _started(self) -> tuple[Session, Starter]:
-        with self._lock:
-            if self._closed:
-                raise BackendFailed("compile in the sandbox", "it was closed", "open another one")
-            if self._session is None or self._starter is None:
-                try:
-                    self._session = Session()
-                    self._starter = Starter(self._session)
-                except OSError as error:
-                    raise BackendFailed(
-                        "start the sandbox", f"{error.strerror}: {error.filename or ''}", "will-it-compile doctor"
-                    ) from error
-            return self._session, self._starter
-
     def _attempt(
         self, job: CompileJob, host: HostToolchain, mechanism: str, cancel: CancelToken | None
     ) -> CompileResult | str:
         """One run of the job, or why the sandbox could not be set up."""
         seeds = self._seeds_of(host)
-        session, starter = self._started()
+        if self._closed:
+            raise BackendFailed("compile in the sandbox", "it was closed", "open another one")
+        session = self._session
         name = f"{session.name}.{next(self._count)}"
         workspace = f"{session.path}/{name}"
         try:
             session.stage(name, job.files)
             plan = self._plan(job, host, mechanism, seeds, workspace, name)
-            stdout, stderr, truncated, ending = _run(starter, plan, job.limits.output_bytes, cancel)
+            stdout, stderr, truncated, ending = self._run(plan, job.limits.output_bytes, cancel)
         except OSError as error:
             remove_tree(workspace)
             raise BackendFailed(
@@ -171,9 +169,7 @@ class SandboxBackend:
                 "free some space or memory there, then try again",
             ) from error
         if ending is None:
-            raise BackendFailed(
-                f"compile with {job.toolchain}", "the sandbox's supervisor was killed", "try again"
-            )
+            raise BackendFailed(f"compile with {job.toolchain}", "the sandbox's supervisor was killed", "try again")
         if ending.failure:
             said = stderr.decode(errors="backslashreplace").strip()
             return f"{ending.failure}: {said}" if said else ending.failure
@@ -204,6 +200,37 @@ class SandboxBackend:
             peak_memory_bytes=ending.peak_memory_bytes,
         )
 
+    def _run(
+        self, plan: Plan, output_bytes: int, cancel: CancelToken | None
+    ) -> tuple[bytes, bytes, bool, Ending | None]:
+        """Start it, read what it prints, wait for its end: (stdout, stderr, truncated, how it ended)."""
+        out_read, out_write = os.pipe2(os.O_CLOEXEC)
+        err_read, err_write = os.pipe2(os.O_CLOEXEC)
+        try:
+            channel = self._starter.start(plan, out_write, err_write)
+        except BaseException:
+            os.close(out_read)
+            os.close(err_read)
+            raise
+        finally:
+            os.close(out_write)
+            os.close(err_write)
+        self._running.add(channel)
+        try:
+            if self._closed:
+                _stop(channel)
+            heads, truncated = _read_heads((out_read, err_read), channel, output_bytes, cancel)
+            return heads[0], heads[1], truncated, read_ending(channel)
+        except BaseException:
+            _stop(channel)
+            read_ending(channel)  # comes when nothing of it runs any more
+            raise
+        finally:
+            self._running.discard(channel)
+            channel.close()
+            os.close(out_read)
+            os.close(err_read)
+
     def _seeds_of(self, host: HostToolchain) -> tuple[tuple[str, str], ...]:
         name = host.toolchain.name
         if name not in self._seeds:
@@ -223,57 +250,58 @@ class SandboxBackend:
         compiler = (host.programs[job.argv[0]], *host.arguments.get(job.argv[0], ()), *job.argv[1:])
         readable = [*host.readable, *_seed_roots(seeds)]
         root = ROOT if mechanism == "namespaces" else workspace
-        environment = {
-            "LC_ALL": "C.UTF-8",
-            **job.environment,
-            **host.environment,
-            "HOME": f"{root}/tmp",
-            "TMPDIR": f"{root}/tmp",
-        }
-        common = {
-            "environment": environment,
-            "workspace": workspace,
-            "cgroup_name": name,
-            "cgroups": (self._cgroups.version, dict(self._cgroups.directories)) if self._cgroups else None,
-            "limits": tuple(getattr(limits, field) for field in Limits.__slots__),
-            "seccomp": self._seccomp,
-        }
-        open_to_all = _world_readable(readable) if os.geteuid() == 0 else False
+        plan = Plan(
+            argv=compiler,
+            environment={
+                "LC_ALL": "C.UTF-8",
+                **job.environment,
+                **host.environment,
+                "HOME": f"{root}/tmp",
+                "TMPDIR": f"{root}/tmp",
+            },
+            workspace=workspace,
+            cgroup_name=name,
+            cgroups=(self._cgroups.version, dict(self._cgroups.directories)) if self._cgroups else None,
+            limits=limits_as_tuple(limits),
+            seccomp=self._seccomp,
+        )
+        is_root = os.geteuid() == 0
+        open_to_all = is_root and _world_readable(readable)
         if mechanism == "namespaces":
-            arguments = bubblewrap_arguments(
-                readable=readable,
-                source=f"{workspace}/src",
-                seeds=seeds,
-                workdir=job.workdir,
-                tmp_bytes=2 * limits.file_bytes,
+            return replace(
+                plan,
+                argv=(self._bwrap, "--args", str(ARGUMENTS_FD), "--", *compiler),
+                arguments=bubblewrap_arguments(
+                    readable=readable,
+                    source=f"{workspace}/src",
+                    seeds=seeds,
+                    workdir=job.workdir,
+                    tmp_bytes=2 * limits.file_bytes,
+                ),
+                uid=_unused_uid() if open_to_all and _strangers_may_make_namespaces() else None,
             )
-            uid = _unused_uid() if open_to_all and _strangers_may_make_namespaces() else None
-            return Plan((self._bwrap, "--args", str(ARGUMENTS_FD), "--", *compiler), arguments=arguments, uid=uid, **common)
-        uid = _unused_uid() if os.geteuid() == 0 else None
-        return Plan(
-            compiler,
+        return replace(
+            plan,
             landlock_abi=self._landlock_abi,
             rules=_landlock_rules(readable, workspace, self._landlock_abi),
             workdir=os.path.normpath(f"{workspace}/src/{job.workdir}"),
-            uid=uid,
-            read_everything=uid is not None and not open_to_all,
+            uid=_unused_uid() if is_root else None,
+            read_everything=is_root and not open_to_all,
             seeds=seeds,
-            **common,
         )
 
 
 def _choose(isolation: str, bwrap: str | None, abi: int) -> tuple[str, ...]:
-    possible = tuple(
-        name for name, there in (("namespaces", bool(bwrap)), ("landlock", abi > 0)) if there
-    )
+    possible = tuple(name for name, there in (("namespaces", bool(bwrap)), ("landlock", abi > 0)) if there)
     chosen = possible if isolation == "auto" else tuple(name for name in possible if name == isolation)
     if chosen:
         return chosen
-    missing = {"namespaces": "bubblewrap (bwrap) is not on PATH", "landlock": "this kernel offers no Landlock"}
+    missing = {
+        "namespaces": "bubblewrap (bwrap) is not on PATH",
+        "landlock": "this kernel offers no Landlock",
+    }
     wanted = MECHANISMS if isolation == "auto" else (isolation,)
-    raise BackendUnavailable(
-        "compile in the sandbox", " and ".join(missing[name] for name in wanted), _REMEDY
-    )
+    raise BackendUnavailable("compile in the sandbox", " and ".join(missing[name] for name in wanted), _REMEDY)
 
 
 def _find_program(name: str) -> str:
@@ -303,9 +331,7 @@ def _unused_uid() -> int:
     """A user that owns nothing, another one for each job; `nobody` where this container has no such numbers."""
     uid = 1_900_000_000 + int.from_bytes(os.urandom(3), "big")
     with open("/proc/self/uid_map") as file:
-        mapped = any(
-            int(first) <= uid < int(first) + int(count) for first, _, count in map(str.split, file)
-        )
+        mapped = any(int(first) <= uid < int(first) + int(count) for first, _, count in map(str.split, file))
     return uid if mapped else 65534
 
 
@@ -330,40 +356,12 @@ def _world_readable(paths: list[str]) -> bool:
     for path in paths:
         real = os.path.realpath(path)
         wanted = 0o005 if os.path.isdir(real) else 0o004
-        if not os.stat(real).st_mode & wanted == wanted:
+        if os.stat(real).st_mode & wanted != wanted:
             return False
         while (real := os.path.dirname(real)) != "/":
             if not os.stat(real).st_mode & 0o001:
                 return False
     return True
-
-
-def _run(
-    starter: Starter, plan: Plan, output_bytes: int, cancel: CancelToken | None
-) -> tuple[bytes, bytes, bool, Ending | None]:
-    """Start it, read what it prints, wait for its end: (stdout, stderr, truncated, how it ended)."""
-    out_read, out_write = os.pipe2(os.O_CLOEXEC)
-    err_read, err_write = os.pipe2(os.O_CLOEXEC)
-    try:
-        channel = starter.start(plan, out_write, err_write)
-    except BaseException:
-        os.close(out_read)
-        os.close(err_read)
-        raise
-    finally:
-        os.close(out_write)
-        os.close(err_write)
-    try:
-        heads, truncated = _read_heads((out_read, err_read), channel, output_bytes, cancel)
-        return heads[0], heads[1], truncated, read_ending(channel)
-    except BaseException:
-        _stop(channel)
-        read_ending(channel)  # comes when nothing of it runs any more
-        raise
-    finally:
-        channel.close()
-        os.close(out_read)
-        os.close(err_read)
 
 
 def _read_heads(
@@ -403,9 +401,9 @@ def _stop(channel: _socket.socket) -> None:
         return  # it ended by itself
 
 
-def clear_stale(cgroups: object = None) -> list[str]:
+def clear_stale(cgroups: Cgroups | None) -> list[str]:
     """Clear away what a killed process left, as paths."""
-    found = stale_cgroups(cgroups if cgroups is not None else find_cgroups())  # type: ignore[arg-type]
+    found = stale_cgroups(cgroups)
     for path in found:
         clear_cgroup(path)
     directories = stale_sessions()
@@ -420,7 +418,7 @@ def open_backend(notify: Callable[[str], None] = lambda _: None) -> SandboxBacke
 
 def clean() -> list[str]:
     """Clear away what killed runs left on this host. Returns what was cleared."""
-    return clear_stale()
+    return clear_stale(find_cgroups())
 
 
 def doctor() -> list[Finding]:

@@ -54,10 +54,10 @@ def find_cgroups(proc: str = "/proc/self") -> Cgroups | None:
         return None
     paths = dict(_own_paths(own))
     directories = {}
-    unified = None
+    unified: tuple[str, str] | None = None
     for kind, root, mount_point, options in _cgroup_mounts(mounts):
         if kind == "cgroup2":
-            unified = unified or _below(mount_point, root, paths.get("", "/")), mount_point
+            unified = unified or (_below(mount_point, root, paths.get("", "/")), mount_point)
             continue
         for controller in _CONTROLLERS:
             if controller in options and controller in paths and controller not in directories:
@@ -105,11 +105,7 @@ def _find_unified(own: str, top: str) -> Cgroups | None:
         except OSError:
             enabled = []
         # Moving a process takes write access to the nearest common ancestor of where it was and where it goes.
-        if (
-            "memory" in enabled
-            and os.access(directory, os.W_OK)
-            and os.access(directory + "/cgroup.procs", os.W_OK)
-        ):
+        if "memory" in enabled and os.access(directory, os.W_OK) and os.access(directory + "/cgroup.procs", os.W_OK):
             return Cgroups(2, {name: directory for name in _CONTROLLERS if name in enabled})
         directory = os.path.dirname(directory)
     return _delegate_to_children(own)
@@ -175,9 +171,7 @@ class JobCgroup:
     def memory_bytes(self) -> int:
         """What the job uses and no file backs: the part that could not be dropped and read again."""
         wanted = (b"total_rss ", b"total_shmem ") if self._version == 1 else (b"anon ", b"shmem ")
-        return sum(
-            int(line.split()[1]) for line in _lines(self._memory + "/memory.stat") if line.startswith(wanted)
-        )
+        return sum(int(line.split()[1]) for line in _lines(self._memory + "/memory.stat") if line.startswith(wanted))
 
     def oom_kills(self) -> int:
         return self._event("memory", "memory.oom_control" if self._version == 1 else "memory.events", b"oom_kill ")

@@ -93,7 +93,12 @@ def _landlock() -> Finding:
     abi = landlock.abi_version()
     if abi:
         return Finding("landlock", ok=True, detail=f"ABI {abi}")
-    return Finding("landlock", None, "not in this kernel, or not switched on", "boot with lsm=landlock,… (Linux 5.13 or later)")
+    return Finding(
+        "landlock",
+        None,
+        "not in this kernel, or not switched on",
+        "boot with lsm=landlock,… (Linux 5.13 or later)",
+    )
 
 
 def _cgroups() -> Finding:
@@ -113,7 +118,12 @@ def _workspace() -> Finding:
     try:
         free = os.statvfs(base)
     except OSError as error:
-        return Finding("workspace", ok=False, detail=f"{base}: {error.strerror}", remedy="export TMPDIR=/a/writable/directory")
+        return Finding(
+            "workspace",
+            ok=False,
+            detail=f"{base}: {error.strerror}",
+            remedy="export TMPDIR=/a/writable/directory",
+        )
     room = free.f_bavail * free.f_frsize // MIB
     writable = os.access(base, os.W_OK | os.X_OK)
     return Finding(
@@ -166,6 +176,5 @@ def _compilers() -> list[Finding]:
     if not hosts:
         return [Finding("compilers", ok=False, detail="none on PATH", remedy="apt-get install g++")]
     return [
-        Finding(str(host.toolchain), ok=True, detail=next(iter(host.toolchain.compilers.values())))
-        for host in hosts
+        Finding(str(host.toolchain), ok=True, detail=next(iter(host.toolchain.compilers.values()))) for host in hosts
     ]

@@ -8,6 +8,7 @@ own, with one symlink for each file of the prepared cache.
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from willitcompile.backends.sandbox.host import cache_directory, own_cache_directory
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 _CACHE = "cache"
 _LIST = "seeds"
 """In the prepared cache: its files, one a line, so that a job need not list 256 directories."""
+_TRIMMED = "trim.txt"
+_TRIMMED_SECONDS = 12 * 3600
+"""go looks once in 24 hours."""
 BUILD_SECONDS = 900
 """A build that takes longer than this hangs; here it takes 26 seconds on two cores."""
 
@@ -37,7 +41,25 @@ def go_seeds(go: HostToolchain, notify: Callable[[str], None]) -> tuple[tuple[st
         except (OSError, _NotPrepared) as error:
             notify(f"cannot prepare the standard library of {go.toolchain}, so Go jobs are slow: {error}")
         names = _listed(cache)
+    if names:
+        _put_off_trimming(os.path.join(cache, _TRIMMED))
     return tuple((f".cache/go-build/{name}", f"{cache}/{name}") for name in names or ())
+
+
+def _put_off_trimming(path: str) -> None:
+    """Tell go that old files were looked for today, or each job would do it: half a second for nothing."""
+    try:
+        if time.time() - os.stat(path).st_mtime < _TRIMMED_SECONDS:
+            return
+    except OSError:
+        pass  # not there yet
+    temporary = f"{path}.{os.urandom(8).hex()}"
+    try:
+        with open(temporary, "x", encoding="ascii") as file:
+            file.write(str(int(time.time())))
+        os.replace(temporary, path)
+    except OSError:
+        return
 
 
 class _NotPrepared(Exception):  # noqa: N818
@@ -58,9 +80,7 @@ def _prepare(go: HostToolchain, directory: str, notify: Callable[[str], None]) -
     import fcntl
     import shutil
 
-    lock = os.open(
-        os.path.join(directory, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-    )
+    lock = os.open(os.path.join(directory, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -86,7 +106,7 @@ def _prepare(go: HostToolchain, directory: str, notify: Callable[[str], None]) -
                 for name in os.listdir(os.path.join(made, part))
             )
             with open(os.path.join(made, _LIST), "w", encoding="ascii") as file:
-                file.write("\n".join(names))
+                file.write("\n".join([*names, _TRIMMED]))
             os.rename(made, cache)
         finally:
             shutil.rmtree(making, ignore_errors=True)

@@ -37,8 +37,8 @@ class HostToolchain:
     argv[0]."""
 
     readable: tuple[str, ...]
-    """Host files and directories that the compiler needs: absolute, existing, none below another. Where one
-    is a symlink, the sandbox makes the same symlink; what it points to is an entry of its own, or below one."""
+    """Host files and directories that it needs: absolute, existing, none below another. For one that is a
+    symlink the sandbox makes the same; what that leads to is an entry too, or lies below one."""
 
     environment: Mapping[str, str]
     """PATH, and what the compiler cannot find out without /proc: GOROOT, LD_LIBRARY_PATH."""
@@ -48,6 +48,10 @@ class HostToolchain:
 
     arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By role, what comes before the arguments of a job, because there is no /proc."""
+
+    links: tuple[tuple[str, str], ...] = ()
+    """Symlinks that a sandbox without /proc makes beside `readable`: (absolute path, absolute target). An old
+    rustc looks for itself at /proc/self/exe, and reads no more of /proc than that."""
 
     def seeds(self, notify: Callable[[str], None]) -> tuple[tuple[str, str], ...]:
         """Symlinks that each job finds in `<root>/tmp`: (path below tmp, absolute target). Only Go has any.
@@ -181,6 +185,7 @@ def _toolchain(item: dict[str, Any]) -> HostToolchain:
         environment=item["environment"],
         identity=item["identity"],
         arguments={role: tuple(words) for role, words in item["arguments"].items()},
+        links=tuple((path, target) for path, target in item["links"]),
     )
 
 

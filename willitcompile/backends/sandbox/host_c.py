@@ -47,6 +47,7 @@ class Found:
     parts: tuple[str, ...]
     """The files that make it this compiler and no other."""
     arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    links: tuple[tuple[str, str], ...] = ()
 
 
 def investigate_c(family: str, program: str, asker: Asker) -> Found:
@@ -125,9 +126,7 @@ def _sibling(family: str, program: str, numbers: tuple[str, ...], asker: Asker) 
     return None
 
 
-def _standards(
-    family: str, programs: Mapping[str, str], asker: Asker
-) -> dict[str, tuple[dict[str, str], str]]:
+def _standards(family: str, programs: Mapping[str, str], asker: Asker) -> dict[str, tuple[dict[str, str], str]]:
     """By language, the spelling of each standard that is accepted, and the standard where none is named."""
     found = {}
     for language in (C, CPP):
@@ -210,8 +209,7 @@ def _library_directories(places: Iterable[str]) -> list[str]:
     return [
         place
         for place in found
-        if os.path.isdir(place)
-        and (place not in _LIBRARY_ROOTS or os.path.exists(os.path.join(place, "crt1.o")))
+        if os.path.isdir(place) and (place not in _LIBRARY_ROOTS or os.path.exists(os.path.join(place, "crt1.o")))
     ]
 
 

@@ -18,7 +18,7 @@ MAX_LINKS = 40
 _WIDE = frozenset(
     {
         *("/", "/bin", "/boot", "/dev", "/etc", "/home", "/media", "/mnt", "/opt", "/proc", "/root", "/run"),
-        *("/sbin", "/snap", "/srv", "/sys", "/tmp", "/var", "/var/lib", "/var/tmp"),  # noqa: S108
+        *("/sbin", "/snap", "/srv", "/sys", "/tmp", "/var", "/var/lib", "/var/tmp"),
         *("/usr", "/usr/bin", "/usr/sbin", "/usr/share"),
         *("/usr/local", "/usr/local/bin", "/usr/local/etc", "/usr/local/sbin", "/usr/local/share"),
         *("/nix", "/nix/store", "/gnu", "/gnu/store", "/home/linuxbrew", "/home/linuxbrew/.linuxbrew"),
@@ -130,7 +130,7 @@ def interpreter(path: str) -> str | None:
     try:
         with open(path, "rb") as file:
             head = file.read(64)
-            if head[:4] != b"\x7fELF":
+            if head[:4] != b"\x7fELF" or len(head) < 64:
                 return None
             wide_words, order = head[4] == 2, "<" if head[5] == 1 else ">"
             table, size, count = (

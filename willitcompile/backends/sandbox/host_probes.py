@@ -209,6 +209,7 @@ def _host_toolchain(candidate: Candidate, found: Found) -> host.HostToolchain:
         environment=found.environment,
         identity=_identity(found),
         arguments=found.arguments,
+        links=found.links,
     )
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from willitcompile.backends.sandbox.host import own_cache_directory
 from willitcompile.backends.sandbox.host_c import Found, first_line, loader_environment, shared_libraries
 from willitcompile.backends.sandbox.host_files import is_elf, links_in, own_prefix
 from willitcompile.backends.sandbox.host_run import Unusable
@@ -19,8 +16,8 @@ if TYPE_CHECKING:
 
     from willitcompile.backends.sandbox.host_run import Asker
 
-_KNOWS_ITS_LIBRARY = (1, 70)
-"""Since about then rustc asks the dynamic loader where it is."""
+_KNOWS_ITS_LIBRARY = (1, 75)
+"""By then rustc asks the dynamic loader where it is. 1.63 panics: "no /proc/self/exe available"."""
 EDITIONS = ("2015", "2018", "2021", "2024", "2027")
 """Those that rustc may know, oldest first; each is asked about."""
 
@@ -47,7 +44,7 @@ def investigate_rust(program: str, asker: Asker) -> Found:
     # From 1.90 it links by a wrapper around lld that looks for itself in /proc. Older ones know no such flag.
     plain_linker = ("-Clinker-features=-lld",)
     arguments = plain_linker if asker.tell([program, *plain_linker, "--print", "sysroot"]) else ()
-    shadow = _shadow(program, sysroot) if tuple(map(int, number.split("."))) < _KNOWS_ITS_LIBRARY else None
+    old = tuple(map(int, number.split("."))) < _KNOWS_ITS_LIBRARY
     return Found(
         family="rustc",
         version=channel or number,
@@ -57,32 +54,14 @@ def investigate_rust(program: str, asker: Asker) -> Found:
         # rustc itself falls back to 2015, for what was written before there were editions. What people ask
         # about is new code, which cargo gives the newest.
         defaults={"rust": tuple(editions)[-1]},
-        programs={"rustc": shadow or program},
+        programs={"rustc": program},
         # A toolchain of rustup's holds a gigabyte of documentation beside these, which does no harm.
-        needs=(shadow or program, program, *loaded, own or rustlib, *_linked_libraries(rustlib)),
+        needs=(program, *loaded, own or rustlib, *_linked_libraries(rustlib)),
         environment={"PATH": os.path.dirname(program), **loader_environment(loaded)},
         parts=(program, *loaded),
         arguments={"rustc": arguments} if arguments else {},
+        links=(("/proc/self/exe", program),) if old else (),
     )
-
-
-def _shadow(program: str, sysroot: str) -> str | None:
-    """A path by which an old rustc finds its sysroot without /proc, or None where it cannot be made.
-
-    It looks beside argv[0] where that is a symlink (`get_or_default_sysroot` in rustc_session/src/filesearch.rs),
-    and else panics: "no /proc/self/exe available". So: a directory of symlinks, `bin/rustc` and `lib`.
-    """
-    try:
-        name = hashlib.sha256(os.fsencode(f"{program}\0{sysroot}")).hexdigest()[:32]
-        directory = os.path.join(os.path.realpath(own_cache_directory()), "rust", name)
-        os.makedirs(os.path.join(directory, "bin"), mode=0o755, exist_ok=True)
-        links = {"bin/rustc": program, "lib": os.path.join(sysroot, "lib")}
-        for link, target in links.items():
-            with suppress(FileExistsError):
-                os.symlink(target, os.path.join(directory, link))
-    except OSError:
-        return None
-    return os.path.join(directory, "bin", "rustc")
 
 
 def _linked_libraries(rustlib: str) -> list[str]:

@@ -23,12 +23,12 @@ _ENOUGH = 256 * MIB
 
 def workspace_base() -> str:
     """The directory that holds sessions: memory-backed where there is such a place with room."""
-    for path in ("/dev/shm", os.environ.get("XDG_RUNTIME_DIR", "")):  # noqa: S108
+    for path in ("/dev/shm", os.environ.get("XDG_RUNTIME_DIR", "")):
         if path and os.access(path, os.W_OK | os.X_OK):
             free = os.statvfs(path)
             if free.f_bavail * free.f_frsize >= _ENOUGH:
                 return path
-    return os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
+    return os.environ.get("TMPDIR") or "/tmp"
 
 
 class Session:
@@ -124,12 +124,9 @@ def remove_tree(path: str) -> None:
 def stale_sessions() -> list[str]:
     """The sessions of this user whose process is gone, as paths."""
     base = workspace_base()
-    stale = []
     with os.scandir(base) as entries:
-        for entry in entries:
-            if entry.name.startswith(PREFIX) and not _is_held(entry.path):
-                stale.append(entry.path)
-    return sorted(stale)
+        sessions = [entry.path for entry in entries if entry.name.startswith(PREFIX)]
+    return sorted(path for path in sessions if not _is_held(path))
 
 
 def session_is_live(name: str) -> bool:
