@@ -61,9 +61,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if skips := _forbidden_skips(config):
-        terminalreporter.write_line(
-            f"WIC_REQUIRE=all: {skips} skipped, which is a failure", red=True, bold=True
-        )
+        terminalreporter.write_line(f"WIC_REQUIRE=all: {skips} skipped, which is a failure", red=True, bold=True)
 
 
 def _forbidden_skips(config: pytest.Config) -> int:

@@ -159,9 +159,7 @@ def _sources_of(path: str, request: CheckRequest) -> Iterable[_Source]:
     return [found[file] for file in files if file in found]
 
 
-def _tree(
-    request: CheckRequest, source: str, language: Language | None = None, root: str | None = None
-) -> SourceTree:
+def _tree(request: CheckRequest, source: str, language: Language | None = None, root: str | None = None) -> SourceTree:
     """Read a source. Raises SourceError."""
     stdin = None
     if source == STDIN:
@@ -179,7 +177,7 @@ def _tree(
 
 def _extension(language: Language) -> str:
     """The one that is called as the language is: `.c`, `.cpp`, `.go`, `.rs`."""
-    named = (f".{name}" for name in (language.name, *language.aliases))
+    named = (f".{name}" for name in (*language.aliases, language.name))
     return next((each for each in named if each in language.extensions), min(language.extensions))
 
 
@@ -245,9 +243,7 @@ def _refuse_strange_standards(request: CheckRequest, spoken: list[Language]) -> 
             )
 
 
-def _unknown_standard(
-    source: str, language: Language, chosen: Sequence[Toolchain], standard: str
-) -> UnknownStandard:
+def _unknown_standard(source: str, language: Language, chosen: Sequence[Toolchain], standard: str) -> UnknownStandard:
     names = ", ".join(map(str, chosen))
     accepted = dict.fromkeys(name for each in chosen for name in each.standards[language.name])
     return UnknownStandard(
@@ -382,6 +378,4 @@ def _together(errors: list[RequestError]) -> RequestError:
         return errors[0]
     shown = [f"{error}" for error in errors[:MOST_SHOWN]]
     more = [f"and {len(errors) - MOST_SHOWN} more"] if len(errors) > MOST_SHOWN else []
-    return SourceError(
-        f"check {len(errors)} of the sources", "\n  ".join(["", *shown, *more]), errors[0].remedy
-    )
+    return SourceError(f"check {len(errors)} of the sources", "\n  ".join(["", *shown, *more]), errors[0].remedy)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.contract.leftovers import compiling, leftovers
+from tests.contract.leftovers import compiling, left_since, leftovers
 from willitcompile.backends.fake import FakeBackend
 from willitcompile.errors import BackendUnavailable
 
@@ -35,9 +35,7 @@ OPENERS: dict[str, tuple[str, Callable[[], Backend]]] = {
 """By name, the tier that it needs, and how to open it. It raises BackendUnavailable where it cannot run."""
 
 
-@pytest.fixture(
-    params=[pytest.param(name, marks=getattr(pytest.mark, tier)) for name, (tier, _) in OPENERS.items()]
-)
+@pytest.fixture(params=[pytest.param(name, marks=getattr(pytest.mark, tier)) for name, (tier, _) in OPENERS.items()])
 def backend(request: pytest.FixtureRequest, unavailable: Callable[..., None]) -> Iterator[Backend]:
     """A backend of its own for each test, which has left nothing behind once it is closed."""
     before = leftovers()
@@ -48,7 +46,7 @@ def backend(request: pytest.FixtureRequest, unavailable: Callable[..., None]) ->
         raise
     with opened:
         yield opened
-    assert leftovers() - before == frozenset()
+    assert left_since(before) == frozenset()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import time
 from pathlib import Path
 
 PREFIX = "will-it-compile-"
@@ -29,6 +30,20 @@ def leftovers() -> frozenset[str]:
             *(f"thread {thread.name}" for thread in threading.enumerate()),
         ]
     )
+
+
+def left_since(before: frozenset[str]) -> frozenset[str]:
+    """What is left that was not there `before`.
+
+    The directories and cgroups of other runs come and go, and are for a moment not yet, or no longer, locked: of
+    these only what stays for two seconds counts.
+    """
+    end = time.monotonic() + 2
+    while left := leftovers() - before:
+        if time.monotonic() > end or not all(line.startswith(("directory ", "cgroup ")) for line in left):
+            break
+        time.sleep(0.05)
+    return left
 
 
 def compiling() -> frozenset[str]:
@@ -107,8 +122,6 @@ def _descriptors() -> list[str]:
             file = os.readlink(f"/proc/self/fd/{name}")
         except OSError:
             continue  # the one that listed the directory
-        if (
-            "[eventfd]" not in file
-        ):  # a cancel token's, which lives as long as the backend or test that has it
+        if "[eventfd]" not in file:  # a cancel token's, which lives as long as the backend or test that has it
             found.append(f"descriptor {name} of {file}")
     return found

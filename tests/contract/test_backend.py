@@ -188,9 +188,7 @@ def test_stdout_and_stderr_stay_apart(backend: Backend, gcc: Toolchain) -> None:
     assert b"int printed;" not in result.stderr
 
 
-def test_files_lie_in_their_directories_and_the_compile_in_its_workdir(
-    backend: Backend, gcc: Toolchain
-) -> None:
+def test_files_lie_in_their_directories_and_the_compile_in_its_workdir(backend: Backend, gcc: Toolchain) -> None:
     includes = b'#include "../lib/deep/util.h"\n#include "near.h"\n'
     source = b"// fake: needs lib/deep/util.h\n" + includes + b"int x = UTIL + NEAR;\n"
     files = {"lib/deep/util.h": b"#define UTIL 1\n", "app/near.h": b"#define NEAR 2\n"}
@@ -297,9 +295,7 @@ def test_a_token_that_nobody_cancels_changes_nothing(backend: Backend, gcc: Tool
     assert backend.compile(job(gcc, FINE), CancelToken()).verdict is Verdict.COMPILED
 
 
-def test_a_job_does_not_see_the_files_of_another(
-    backend: Backend, gcc: Toolchain, wait_until_running: Wait
-) -> None:
+def test_a_job_does_not_see_the_files_of_another(backend: Backend, gcc: Toolchain, wait_until_running: Wait) -> None:
     cancel = CancelToken()
     with ThreadPoolExecutor(1) as pool:
         secretive = job(gcc, ENDLESS, files={"secret.h": b""}, limits=Limits(wall_seconds=120))

@@ -90,9 +90,7 @@ def case(path: Path) -> Case:
     name = path.stem
     inside = SOURCES / name
     names = (
-        [*RECIPES, *(p.name for p in SOURCES.iterdir())]
-        if not inside.is_dir()
-        else [p.name for p in inside.iterdir()]
+        [*RECIPES, *(p.name for p in SOURCES.iterdir())] if not inside.is_dir() else [p.name for p in inside.iterdir()]
     )
     wanted = "main" if inside.is_dir() else name
     (main,) = (n for n in names if Path(n).stem == wanted and Path(n).suffix in LANGUAGES)

@@ -87,11 +87,6 @@ def sum_chain__c() -> bytes:
 
 
 @source
-def else_if_chain__c() -> bytes:
-    return b"int f(int x) { " + b"if (x == 1) return 2; else " * 60_000 + b"return 3; }\n"
-
-
-@source
 def template_brackets__cpp() -> bytes:
     return b"template <class T> struct S {};\n" + b"S<" * 200_000 + b"int" + b">" * 200_000 + b" s;\n"
 
@@ -150,13 +145,7 @@ def escape_include__cpp() -> bytes:
 def bidirectional__cpp() -> bytes:
     """In lines and messages that the compiler shows."""
     return (
-        b"/* "
-        + BIDI
-        + b" */ int a = undeclared; // "
-        + BIDI
-        + b'\nstatic_assert(sizeof(int) == 1, "'
-        + BIDI
-        + b'");\n'
+        b"/* " + BIDI + b" */ int a = undeclared; // " + BIDI + b'\nstatic_assert(sizeof(int) == 1, "' + BIDI + b'");\n'
     )
 
 
@@ -177,15 +166,7 @@ def trojan__c() -> bytes:
 @source
 def not_utf8__c() -> bytes:
     """In a comment and a string, which compile, and in a line with an error."""
-    return (
-        b"// "
-        + NOT_UTF8
-        + b'\nconst char *text = "'
-        + NOT_UTF8
-        + b'";\nint a = undeclared; // '
-        + NOT_UTF8
-        + b"\n"
-    )
+    return b"// " + NOT_UTF8 + b'\nconst char *text = "' + NOT_UTF8 + b'";\nint a = undeclared; // ' + NOT_UTF8 + b"\n"
 
 
 @source
@@ -202,9 +183,7 @@ def link_undefined_5000__c() -> bytes:
 
 @source
 def go_errors_10000__go() -> bytes:
-    return b"package main\n\nfunc main() {}\n\n" + b"".join(
-        b"var v%d = undeclared%d\n" % (n, n) for n in range(10_000)
-    )
+    return b"package main\n\nfunc main() {}\n\n" + b"".join(b"var v%d = undeclared%d\n" % (n, n) for n in range(10_000))
 
 
 @source

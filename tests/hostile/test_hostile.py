@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.contract.leftovers import PREFIX, leftovers
+from tests.contract.leftovers import PREFIX, left_since, leftovers
 from tests.hostile.cases import FAMILIES, LANGUAGES, SOURCES, Case, fill, load
 from tests.hostile.generate import RECIPES
 from willitcompile.checker import CheckRequest, run
@@ -38,9 +38,7 @@ TOKEN = randomness.token_hex(16)
 """What nothing that is hostile may get hold of."""
 
 VARIABLE = "WIC_HOSTILE_SECRET"
-NOT_SAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
-)
+NOT_SAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 PASSWD = re.compile(r"\b(root|daemon|bin|sys|www-data|nobody):[x*!]?:\d+:\d+:")
 """Lines of any host's; the one that a sandbox makes up has other users."""
@@ -98,7 +96,7 @@ def backend(
         raise
     with opened:
         yield opened
-    assert leftovers() - before == frozenset()
+    assert left_since(before) == frozenset()
 
 
 HARMLESS = {
@@ -194,22 +192,39 @@ def check(case: Case, family: str, backend: Backend, main: str) -> CheckResult |
 
 
 def remains() -> set[str]:
-    """What is left of jobs on this host, down to the single file."""
-    ours = [path for root in ("/dev/shm", "/tmp") for path in Path(root).glob(f"{PREFIX}{os.getpid()}*")]
-    files = {f"file {path}" for directory in ours for path in directory.rglob("*")}
-    return files | {line for line in leftovers() if not _is_zombie(line)}
+    """What is there of jobs: living processes below this one, and what is named as the jobs' sessions are."""
+    sessions = set(re.findall(rf"{PREFIX}[\w-]+", " ".join(map(_target, Path("/proc/self/fd").iterdir()))))
+    directories = [path for name in sessions for root in ("/dev/shm", "/tmp") for path in Path(root).glob(f"{name}*")]
+    found = {str(path) for directory in directories for path in (directory, *directory.rglob("*"))}
+    for directory, names, _ in os.walk("/sys/fs/cgroup"):
+        found |= {f"{directory}/{name}" for name in names if name.startswith(tuple(sessions))}
+    return found | {f"process {pid}" for pid in _descendants()}
 
 
-def _is_zombie(line: str) -> bool:
-    """Whether this is a process that ended and that nobody has asked about yet."""
-    kind, _, rest = line.partition(" ")
-    if kind != "process":
-        return False
+def _target(descriptor: Path) -> str:
     try:
-        stat = Path("/proc", rest.partition(" ")[0], "stat").read_text()
+        return os.readlink(descriptor)
     except OSError:
-        return True
-    return stat.rpartition(")")[2].split()[0] == "Z"
+        return ""  # the one that listed the others
+
+
+def _descendants() -> set[int]:
+    """Processes below this one, without those that ended and that nobody has asked about yet."""
+    parents: dict[int, int] = {}
+    ended = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        pid = int(path.parent.name)
+        parents[pid] = int(parent)
+        if state == "Z":
+            ended.add(pid)
+    found = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - ended - {os.getpid()}
 
 
 def test_there_are_many_in_each_language() -> None:

@@ -52,9 +52,7 @@ def test_a_source_may_be_text_or_bytes(source: str | bytes) -> None:
 def test_one_compiler_and_standard_or_many() -> None:
     with FakeBackend() as backend:
         one = check(source="", language="c++", compiler="clang", std="c++17", backend=backend)
-        many = check(
-            source="", language="c++", compiler=["gcc", "clang"], std=("c++17", "c++20"), backend=backend
-        )
+        many = check(source="", language="c++", compiler=["gcc", "clang"], std=("c++17", "c++20"), backend=backend)
     assert [(result.toolchain, result.standard) for result in one] == [("clang-19", "c++17")]
     assert [(result.toolchain, result.standard) for result in many] == [
         ("gcc-13", "c++17"),

@@ -72,15 +72,11 @@ def sources(results: list[CheckResult]) -> list[str]:
 
 
 class TestPlan:
-    def test_a_file_gets_the_default_toolchain_of_its_language(
-        self, backend: FakeBackend, write: Write
-    ) -> None:
+    def test_a_file_gets_the_default_toolchain_of_its_language(self, backend: FakeBackend, write: Write) -> None:
         write("a.c", "b.cpp")
         assert planned(backend, "b.cpp", "a.c") == [("b.cpp", "gcc-13", None), ("a.c", "gcc-13", None)]
 
-    def test_a_directory_gives_the_sources_below_it_in_order(
-        self, backend: FakeBackend, write: Write
-    ) -> None:
+    def test_a_directory_gives_the_sources_below_it_in_order(self, backend: FakeBackend, write: Write) -> None:
         write("src/z.c", "src/a.cpp", "src/deep/b.c", "src/c.h", "src/README", "other.c")
         names = [source for source, _, _ in planned(backend, "src")]
         assert names == ["src/a.cpp", "src/deep/b.c", "src/z.c"]
@@ -96,9 +92,7 @@ class TestPlan:
         write("a.c", "b.c")
         assert [source for source, _, _ in planned(backend, "b.c", ".", "./b.c")] == ["b.c", "./a.c"]
 
-    def test_the_order_is_source_then_toolchain_then_standard(
-        self, backend: FakeBackend, write: Write
-    ) -> None:
+    def test_the_order_is_source_then_toolchain_then_standard(self, backend: FakeBackend, write: Write) -> None:
         write("a.cpp", "b.cpp")
         asked = planned(backend, "b.cpp", "a.cpp", compilers=("clang", "gcc"), standards=("c++20", "c++17"))
         assert asked == [
@@ -108,9 +102,7 @@ class TestPlan:
             for standard in ("c++20", "c++17")
         ]
 
-    def test_the_same_toolchain_and_standard_by_two_names_are_one(
-        self, backend: FakeBackend, write: Write
-    ) -> None:
+    def test_the_same_toolchain_and_standard_by_two_names_are_one(self, backend: FakeBackend, write: Write) -> None:
         write("a.cpp")
         asked = planned(backend, "a.cpp", compilers=("gcc", "gcc-13"), standards=("c++20", "c++2a"))
         assert asked == [("a.cpp", "gcc-13", "c++20")]
@@ -120,9 +112,7 @@ class TestPlan:
         languages = [each.language.name for each in plan(CheckRequest(("c.h", "cpp.h")), backend)]
         assert languages == ["c", "c++"]
 
-    def test_the_language_asked_for_stands_above_the_extension(
-        self, backend: FakeBackend, write: Write
-    ) -> None:
+    def test_the_language_asked_for_stands_above_the_extension(self, backend: FakeBackend, write: Write) -> None:
         write("a.c", "noextension")
         request = CheckRequest(("a.c", "noextension"), language="cpp")
         assert [each.language.name for each in plan(request, backend)] == ["c++", "c++"]
@@ -136,18 +126,14 @@ class TestPlan:
     def test_stdin_is_a_source(self, backend: FakeBackend) -> None:
         assert planned(backend, "-", stdin=b"int x;", language="c") == [("-", "gcc-13", None)]
 
-    def test_over_mixed_sources_each_compiler_is_used_where_it_fits(
-        self, backend: FakeBackend, write: Write
-    ) -> None:
+    def test_over_mixed_sources_each_compiler_is_used_where_it_fits(self, backend: FakeBackend, write: Write) -> None:
         write("a.c", "b.rs")
         assert planned(backend, "a.c", "b.rs", compilers=("rustc", "clang")) == [
             ("a.c", "clang-19", None),
             ("b.rs", "rustc-1.85", None),
         ]
 
-    def test_over_mixed_sources_each_standard_is_used_where_it_fits(
-        self, backend: FakeBackend, write: Write
-    ) -> None:
+    def test_over_mixed_sources_each_standard_is_used_where_it_fits(self, backend: FakeBackend, write: Write) -> None:
         write("a.c", "b.cpp")
         assert planned(backend, "a.c", "b.cpp", standards=("c++20",)) == [
             ("a.c", "gcc-13", None),
@@ -211,18 +197,14 @@ def test_a_wrong_request_is_an_error_before_anything_runs(
     assert backend.jobs == []
 
 
-def test_a_standard_that_the_toolchain_lacks_is_told_with_those_it_has(
-    backend: FakeBackend, write: Write
-) -> None:
+def test_a_standard_that_the_toolchain_lacks_is_told_with_those_it_has(backend: FakeBackend, write: Write) -> None:
     write("a.cpp")
     with pytest.raises(UnknownStandard) as error:
         run(CheckRequest(("a.cpp",), standards=("c++23",)), backend)
     assert "c++11, c++14, c++17, c++20" in error.value.remedy
 
 
-def test_a_compiler_of_another_language_is_told_with_that_language(
-    backend: FakeBackend, write: Write
-) -> None:
+def test_a_compiler_of_another_language_is_told_with_that_language(backend: FakeBackend, write: Write) -> None:
     write("a.c")
     with pytest.raises(ToolchainMissing) as error:
         run(CheckRequest(("a.c",), compilers=("rustc",)), backend)
@@ -262,14 +244,21 @@ class TestResults:
         [result] = run(CheckRequest(("-",), stdin=b"// fake: stdout hello\n", language="c++"), backend)
         assert (result.source, result.stdout) == ("-", "hello\n")
 
+    @pytest.mark.parametrize(
+        ("language", "name"), [("c", "stdin.c"), ("c++", "stdin.cpp"), ("go", "stdin.go"), ("rust", "stdin.rs")]
+    )
+    def test_stdin_has_the_extension_of_its_language_in_messages(
+        self, backend: FakeBackend, language: str, name: str
+    ) -> None:
+        list(run(CheckRequest(("-",), stdin=b"", language=language), backend))
+        assert name in backend.jobs[0].files
+
     def test_an_include_directory_is_part_of_the_unit(self, backend: FakeBackend, write: Write) -> None:
         write(**{"a.c": '// fake: needs include/b.h\n#include "b.h"\n', "include/b.h": ""})
         [result] = run(CheckRequest(("a.c",), include_dirs=("include",)), backend)
         assert result.verdict is Verdict.COMPILED
 
-    def test_a_source_of_a_directory_may_need_other_files_of_it(
-        self, backend: FakeBackend, write: Write
-    ) -> None:
+    def test_a_source_of_a_directory_may_need_other_files_of_it(self, backend: FakeBackend, write: Write) -> None:
         needy = '// fake: needs lib/b.h\n#include "../lib/b.h"\n'
         write(**{"all/src/a.c": needy, "all/lib/b.h": ""})
         os.chdir("all")
@@ -297,9 +286,7 @@ class TestOrder:
         assert sources(results) == names
         assert sorted(heard) == names
 
-    def test_a_result_comes_as_soon_as_it_and_all_before_it_are_there(
-        self, backend: FakeBackend, write: Write
-    ) -> None:
+    def test_a_result_comes_as_soon_as_it_and_all_before_it_are_there(self, backend: FakeBackend, write: Write) -> None:
         write("a.c", **{"b.c": HANG})
         with closing(run(CheckRequest(("a.c", "b.c"), jobs=2), backend)) as results:
             assert next(results).source == "a.c"
@@ -378,9 +365,7 @@ class TestOrder:
         results = list(run(CheckRequest(names, jobs=4), backend, on_result=on_result))
         assert sorted(heard) == sorted(sources(results)) == sorted(names)
 
-    def test_more_sources_than_may_wait_all_get_their_answer(
-        self, backend: FakeBackend, write: Write
-    ) -> None:
+    def test_more_sources_than_may_wait_all_get_their_answer(self, backend: FakeBackend, write: Write) -> None:
         names = [f"{number:03}.c" for number in range(300)]
         write(**{name: f"// fake: stdout {name}\n" for name in names})
         results = list(run(CheckRequest((".",), jobs=2), backend))
@@ -405,9 +390,7 @@ class TestErrors:
         with pytest.raises(SourceError, match=r"^check \./b\.c: it is binary"):
             list(run(CheckRequest((".",)), backend))
 
-    def test_a_thousand_bad_files_do_not_make_a_thousand_lines(
-        self, backend: FakeBackend, write: Write
-    ) -> None:
+    def test_a_thousand_bad_files_do_not_make_a_thousand_lines(self, backend: FakeBackend, write: Write) -> None:
         write(**{f"{number}.c": b"\0" for number in range(100)})
         with pytest.raises(SourceError, match="and 80 more"):
             list(run(CheckRequest((".",)), backend))
@@ -423,9 +406,7 @@ class TestErrors:
         with pytest.raises(SourceError, match=r"a\.c"):
             next(results)
 
-    def test_an_error_of_the_backend_stops_all_and_is_raised(
-        self, backend: FakeBackend, write: Write
-    ) -> None:
+    def test_an_error_of_the_backend_stops_all_and_is_raised(self, backend: FakeBackend, write: Write) -> None:
         write(**{"a.c": HANG, "b.c": FAIL, "c.c": HANG})
         with pytest.raises(BackendFailed):
             list(run(CheckRequest(("a.c", "b.c", "c.c"), jobs=2), backend))

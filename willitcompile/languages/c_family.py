@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -29,21 +28,24 @@ DRIVERS = {
 """By family and language, the program to ask."""
 
 
-@dataclass(frozen=True, slots=True)
 class CLanguage:
     """One of the two. See `Language`."""
 
-    name: str
-    title: str
-    aliases: tuple[str, ...]
-    extensions: frozenset[str]
-    headers: frozenset[str]
-    years: Mapping[str, tuple[str, ...]]
-    """By standard without its prefix, oldest first, every spelling of it: `{"23": ("23", "2b")}`."""
-
-    @property
-    def families(self) -> tuple[str, ...]:
-        return ("gcc", "clang")
+    def __init__(
+        self,
+        name: str,
+        aliases: tuple[str, ...],
+        extensions: frozenset[str],
+        headers: frozenset[str],
+        years: Mapping[str, tuple[str, ...]],
+    ) -> None:
+        self.name = name
+        self.aliases = aliases
+        self.extensions = extensions
+        self.headers = headers
+        self.families = ("gcc", "clang")
+        self._years = years
+        """By standard without its prefix, oldest first, every spelling of it: `{"23": ("23", "2b")}`."""
 
     @property
     def gnu(self) -> str:
@@ -52,13 +54,13 @@ class CLanguage:
 
     @property
     def standards(self) -> tuple[str, ...]:
-        return tuple(prefix + year for year in self.years for prefix in (self.name, self.gnu))
+        return tuple(prefix + year for year in self._years for prefix in (self.name, self.gnu))
 
     @property
     def spellings(self) -> Mapping[str, tuple[str, ...]]:
         return {
             prefix + year: tuple(prefix + spelled for spelled in spellings)
-            for year, spellings in self.years.items()
+            for year, spellings in self._years.items()
             for prefix in (self.name, self.gnu)
         }
 
@@ -69,14 +71,14 @@ class CLanguage:
             wanted = next(iter(self.standards))
         prefix = next((known for known in (self.gnu, self.name) if wanted.startswith(known)), "")
         year = wanted[len(prefix) :]
-        for canonical, spellings in self.years.items():
+        for canonical, spellings in self._years.items():
             if year in spellings:
                 return (prefix or self.name) + canonical
-        strict = [self.name + year for year in self.years]
+        title = self.name.upper()
         raise UnknownStandard(
-            f"use the standard {text!r} for {self.title}",
-            f"{self.title} has none of that name",
-            f"use one of: {', '.join(strict)}, or the same with {self.gnu}",
+            f"use the standard {text!r} for {title}",
+            f"{title} has none of that name",
+            f"use one of: {', '.join(self.name + year for year in self._years)}, or the same with {self.gnu}",
         )
 
     def default_standard(self, unit: SourceUnit, toolchain: Toolchain) -> str:  # noqa: ARG002
@@ -137,7 +139,6 @@ def _libraries(options: CompileOptions) -> list[str]:
 
 C = CLanguage(
     name="c",
-    title="C",
     aliases=(),
     extensions=frozenset({".c"}),
     headers=frozenset({".h"}),
@@ -152,7 +153,6 @@ C = CLanguage(
 
 CPP = CLanguage(
     name="c++",
-    title="C++",
     aliases=("cpp", "cxx", "cc"),
     extensions=frozenset({".cpp", ".cc", ".cxx", ".c++", ".C", ".cp", ".cppm", ".ixx"}),
     headers=frozenset({".h", ".hh", ".hpp", ".hxx", ".h++", ".H", ".ipp", ".tpp", ".inl"}),

@@ -31,6 +31,10 @@ _COMMENT_BYTES = 512
 # Windows, so that no text makes the search quadratic: what is longer is not believed.
 
 
+MOST = 10_000
+"""Names in one file that are believed."""
+
+
 class Mention:
     """One place of a source that names another file."""
 
@@ -77,7 +81,7 @@ def mentions(data: bytes) -> list[Mention]:
     found: dict[tuple[str, str], Mention] = {}
     for word in _WORDS:
         start = text.find(word)
-        while start >= 0:
+        while start >= 0 and len(found) < MOST:
             end = start + len(word)
             if (mention := _mention(text, start, end)) is not None:
                 found.setdefault((mention.kind, mention.name), mention)

@@ -34,17 +34,19 @@ def messages(stdout: bytes, stderr: bytes, prefix: str) -> Messages:
     text = stderr.decode("utf-8", "backslashreplace")
     kept: list[str] = []
     diagnostics: list[Diagnostic] = []
+    fixits: dict[int, list[FixIt]] = {}
     for line in text.split("\n"):
         if line.startswith('fix-it:"'):
             fixit = _fixit(line.rstrip("\r"), prefix)
             if fixit is not None and diagnostics:
-                last = diagnostics[-1]
-                diagnostics[-1] = replace(last, fixits=(*last.fixits, fixit))
+                fixits.setdefault(len(diagnostics) - 1, []).append(fixit)
             continue
         kept.append(line)
-        diagnostic = _diagnostic(line.rstrip("\r"), prefix)
+        diagnostic = _diagnostic(line.rstrip("\r"), prefix) if ": " in line else None
         if diagnostic is not None:
             diagnostics.append(diagnostic)
+    for index, found in fixits.items():
+        diagnostics[index] = replace(diagnostics[index], fixits=tuple(found))
     return Messages(stdout.decode("utf-8", "backslashreplace"), "\n".join(kept), tuple(diagnostics))
 
 

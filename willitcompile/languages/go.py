@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -36,15 +35,14 @@ ENVIRONMENT = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Go:
     """See `Language`."""
 
-    name: str = "go"
-    aliases: tuple[str, ...] = ("golang",)
-    extensions: frozenset[str] = frozenset({".go"})
+    name = "go"
+    aliases = ("golang",)
+    extensions = frozenset({".go"})
     headers: frozenset[str] = frozenset()
-    families: tuple[str, ...] = ("go",)
+    families = ("go",)
 
     @property
     def standards(self) -> tuple[str, ...]:

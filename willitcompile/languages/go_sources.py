@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+MOST = 10_000
+"""Imports and patterns of one file that are believed."""
+
 _BLANKS = re.compile(rb"[\s;]*")
 _PACKAGE = re.compile(rb"package\b")
 _NAME = re.compile(rb"[\w\x80-\xff]+")
@@ -38,11 +41,11 @@ def imports(text: bytes) -> list[str]:
     position = _package_end(text)
     name = _NAME.match(text, position)
     position = _space(text, name.end()) if name else position
-    while _IMPORT.match(text, position):
+    while len(found) < MOST and _IMPORT.match(text, position):
         position = _space(text, position + len("import"))
         if text.startswith(b"(", position):
             position = _space(text, position + 1)
-            while not text.startswith(b")", position):
+            while len(found) < MOST and not text.startswith(b")", position):
                 after = _spec(text, position, found)
                 if after == position:
                     return found
@@ -60,7 +63,7 @@ def embeds(text: bytes) -> list[str]:
         return []
     lines = b"\n".join(_EMBED.findall(text)).decode("utf-8", "surrogateescape")
     found = ("".join(groups) for groups in _PATTERN.findall(lines))
-    return [pattern.removeprefix("all:") for pattern in found]
+    return list(dict.fromkeys(pattern.removeprefix("all:") for pattern in found))[:MOST]
 
 
 def has_main(text: bytes) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -21,16 +20,15 @@ if TYPE_CHECKING:
 _NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
 class Rust:
     """See `Language`."""
 
-    name: str = "rust"
-    aliases: tuple[str, ...] = ("rs",)
-    extensions: frozenset[str] = frozenset({".rs"})
+    name = "rust"
+    aliases = ("rs",)
+    extensions = frozenset({".rs"})
     headers: frozenset[str] = frozenset()
-    families: tuple[str, ...] = ("rustc",)
-    standards: tuple[str, ...] = ("2015", "2018", "2021", "2024")
+    families = ("rustc",)
+    standards = ("2015", "2018", "2021", "2024")
 
     @property
     def spellings(self) -> Mapping[str, tuple[str, ...]]:

@@ -5,27 +5,33 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+MOST = 10_000
+"""Modules, and includes, of one file that are believed. A unit has no more files than that anyway."""
+
+# What is of interest, or hides what looks like it. Each alternative begins with a letter of its own, with which
+# `re` finds the next place fast; what stands before that is looked at afterwards.
 _TOKEN = re.compile(
     rb"""(?x)
-    (?P<line>//[^\n]*)
-  | (?P<comment>/\*)
-  | \b(?:br|cr|r)(?P<raw>\#{0,255})"
-  | (?P<string>[bc]?"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))
-  | (?P<char>b?'(?:[^'\\\n]|\\(?:[^u]|u\{[0-9a-fA-F_]{1,10}\}|x..))')
-  | (?P<attribute>\#!?[ \t\r\n]*\[)
-  | \bmod\s+(?:r\#)?(?P<mod>[A-Za-z_\x80-\xff][\w\x80-\xff]*)\s*(?P<end>[;{])
-  | \binclude(?:_str|_bytes)?\s*!\s*[(\[{]\s*(?P<include>(?:r\#*)?"[^"\n]*")
-  | \bfn\s+(?P<fn>main)\b
-  | (?P<use>\bmain\s*;)
-  | (?P<open>[{])
-  | (?P<close>[}])
-  | (?P<semicolon>;)
+    /(?:(?P<line>/[^\n]*) | (?P<comment>\*))
+  | "(?P<string>)
+  | '(?P<char>(?:[^'\\\n]|\\(?:[^u]|u\{[0-9a-fA-F_]{1,10}\}|x..))')
+  | \#(?P<attribute>!?[ \t\r\n]*\[)
+  | mod\s+(?:r\#)?(?P<mod>[A-Za-z_\x80-\xff][\w\x80-\xff]*)\s*(?P<end>[;{])
+  | main(?P<main>\b\s*)
+  | include(?:_str|_bytes)?\s*!\s*[(\[{]\s*(?:r\#*)?"(?P<include>[^"\n]*)"
+  | \{(?P<open>)
+  | \}(?P<close>)
+  | ;(?P<semicolon>)
 """,
     re.DOTALL,
 )
+_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_RAW = re.compile(rb"(?:\A|[^\w\x80-\xff])[bc]?r\Z")
+_FN = re.compile(rb"\bfn\s+\Z")
 _PATH = re.compile(rb"\bpath\s*=\s*\"([^\"\n]*)\"")
-_CRATE = re.compile(rb"\bcrate_(type|name)\b|\bno_main\b")
+_CRATE = re.compile(rb"crate_type|crate_name|no_main")
 _COMMENT_EDGE = re.compile(rb"/\*|\*/")
+_WORD = re.compile(rb"[\w\x80-\xff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +66,15 @@ def outline(text: bytes) -> Outline:
     position = 0
     while (token := _TOKEN.search(text, position)) is not None:
         position = scan.take(text, token)
+        if max(len(scan.modules), len(scan.includes)) >= MOST:
+            break
     return Outline(tuple(scan.modules), tuple(scan.includes), scan.has_main, frozenset(scan.attributes))
 
 
 class _Scan:
     def __init__(self) -> None:
-        self.modules: list[Module] = []
-        self.includes: list[str] = []
+        self.modules: dict[Module, None] = {}
+        self.includes: dict[str, None] = {}
         self.has_main = False
         self.attributes: set[str] = set()
         self.depth = 0
@@ -78,19 +86,23 @@ class _Scan:
     def take(self, text: bytes, token: re.Match[bytes]) -> int:
         """Take in one token; says where to look for the next."""
         kind = token.lastgroup
+        start, end = token.span()
+        if kind == "string":
+            return _string_end(text, end)
         if kind == "comment":
-            return _comment_end(text, token.end())
-        if kind == "raw":
-            end = text.find(b'"' + token["raw"], token.end())
-            return len(text) if end < 0 else end + 1 + len(token["raw"])
+            return _comment_end(text, end)
         if kind == "attribute":
-            return self._attribute(text, token)
+            return self._attribute(text, end)
+        if kind in {"end", "include", "main"} and start and _WORD.match(text, start - 1):
+            # Within a longer name, as `amod`.
+            return start + 1
         if kind == "end":
             self._module(_text(token["mod"]), opens=token["end"] == b"{")
         elif kind == "include":
-            self.includes.append(_text(token["include"].partition(b'"')[2].rpartition(b'"')[0]))
-        elif kind in {"fn", "use"}:
-            self.has_main = self.has_main or not self.depth
+            self.includes[_text(token["include"])] = None
+        elif kind == "main" and not self.depth:
+            is_used = text.startswith(b";", end)
+            self.has_main = self.has_main or is_used or bool(_FN.search(text, max(0, start - 40), start))
         elif kind == "open":
             self.depth += 1
             self.paths.clear()
@@ -100,26 +112,44 @@ class _Scan:
                 self.inline.pop()
         elif kind == "semicolon":
             self.paths.clear()
-        return token.end()
+        return end
 
-    def _attribute(self, text: bytes, token: re.Match[bytes]) -> int:
+    def _attribute(self, text: bytes, start: int) -> int:
         # An attribute may hold strings with brackets; a path or a crate's name stands before any of them.
-        end = text.find(b"]", token.end(), token.end() + 4096)
-        inner = text[token.end() : end if end >= 0 else token.end()]
-        self.attributes.update(found.decode() for found in re.findall(rb"crate_type|crate_name|no_main", inner))
-        conditional = inner.lstrip().startswith(b"cfg_attr")
-        self.paths.extend((conditional, _text(path)) for path in _PATH.findall(inner))
-        return token.end() if end < 0 else end + 1
+        end = text.find(b"]", start, start + 4096)
+        if end < 0:
+            return start
+        inner = text[start:end]
+        self.attributes.update(found.decode() for found in _CRATE.findall(inner))
+        if b"path" in inner and len(self.paths) < MOST:
+            conditional = inner.lstrip().startswith(b"cfg_attr")
+            self.paths.extend((conditional, _text(path)) for path in _PATH.findall(inner))
+        return end + 1
 
     def _module(self, name: str, *, opens: bool) -> None:
         plain = [path for conditional, path in self.paths if not conditional]
         if opens:
             self.depth += 1
-            self.inline.append((self.depth, plain[-1] if plain else name))
+            if len(self.inline) < 100:
+                self.inline.append((self.depth, plain[-1] if plain else name))
         else:
             inside = tuple(inner for _, inner in self.inline)
-            self.modules.append(Module(name, inside, tuple(path for _, path in self.paths), bool(plain)))
+            paths = tuple(path for _, path in self.paths)
+            self.modules[Module(name, inside, paths, only_paths=bool(plain))] = None
         self.paths.clear()
+
+
+def _string_end(text: bytes, position: int) -> int:
+    """Where a string ends whose text begins at `position`, behind its quote."""
+    start = position - 1
+    while start and position - start <= 255 and text[start - 1] == ord("#"):
+        start -= 1
+    if start and text[start - 1] == ord("r") and _RAW.search(text, max(0, start - 3), start):
+        closing = b'"' + text[start : position - 1]
+        end = text.find(closing, position)
+        return len(text) if end < 0 else end + len(closing)
+    found = _STRING.match(text, position)
+    return (found.end() if found else position) + 1
 
 
 def _comment_end(text: bytes, position: int) -> int:

@@ -39,6 +39,10 @@ MECHANISMS = ("namespaces", "landlock")
 _REMEDY = "install bubblewrap (apt-get install bubblewrap, dnf install bubblewrap), then: will-it-compile doctor"
 
 
+_LOCALE = tuple(filter(os.path.isdir, ("/usr/lib/locale/C.utf8",)))
+"""Without it compilers quote in ASCII, and say another thing than outside."""
+
+
 class SandboxBackend:
     """Runs each job as a throw-away process tree on this host."""
 
@@ -248,7 +252,7 @@ class SandboxBackend:
     ) -> Plan:
         limits = job.limits
         compiler = (host.programs[job.argv[0]], *host.arguments.get(job.argv[0], ()), *job.argv[1:])
-        readable = [*host.readable, *_seed_roots(seeds)]
+        readable = [*host.readable, *_LOCALE, *_seed_roots(seeds)]
         root = ROOT if mechanism == "namespaces" else workspace
         plan = Plan(
             argv=compiler,

@@ -90,10 +90,11 @@ def _prepare(go: HostToolchain, directory: str, notify: Callable[[str], None]) -
         cache = os.path.join(directory, _CACHE)
         if _listed(cache) is not None:
             return
-        making = os.path.join(directory, "making")
-        # What a killed process left. Nobody else is in there: we hold the lock.
-        for rest in (making, cache):
-            shutil.rmtree(rest, ignore_errors=True)
+        # What a killed process left, whose go may still run, so that our own directory has another name.
+        for rest in os.listdir(directory):
+            if rest != "lock":
+                shutil.rmtree(os.path.join(directory, rest), ignore_errors=True)
+        making = os.path.join(directory, f"making-{os.urandom(8).hex()}")
         notify(f"preparing the standard library of {go.toolchain}, once: about half a minute")
         try:
             os.mkdir(making, 0o755)

@@ -1,0 +1,160 @@
+"""All commands but `check`, and what is said about slips."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from willitcompile import __version__, backends, cli as package
+from willitcompile.backends import sandbox as real_sandbox
+from willitcompile.backends.fake import TOOLCHAINS
+from willitcompile.cli import doctor
+from willitcompile.model import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import TypeAlias
+
+    Cli: TypeAlias = Callable[..., "tuple[int, str, str]"]
+
+COMMANDS = ("check", "environments", "doctor", "clean", "version")
+
+
+class TestEnvironments:
+    def test_lists_each_toolchain_with_its_standards(self, cli: Cli) -> None:
+        code, out, err = cli("environments")
+        assert code == 0
+        assert out.startswith("backend: fake\n\ngcc-13 (also gcc), from fake\n  c: c99, c11, c17 (default)\n")
+        assert "  clang version 19.1.7 (fake)\n" in out
+        assert err == "note: preparing auto\n"
+
+    def test_in_json_too(self, cli: Cli) -> None:
+        document = json.loads(cli("environments", "--format", "json")[1])
+        assert document["version"] == 1
+        assert [each["name"] for each in document["toolchains"]] == [each.name for each in TOOLCHAINS]
+        assert document["toolchains"][2]["languages"] == {
+            language: {
+                "compiler": TOOLCHAINS[2].compilers[language],
+                "standards": list(standards),
+                "default": TOOLCHAINS[2].defaults[language],
+            }
+            for language, standards in TOOLCHAINS[2].standards.items()
+        }
+
+    def test_says_where_to_look_if_there_is_none(self, cli: Cli) -> None:
+        assert cli("environments", toolchains=())[1] == "backend: fake\nno toolchain; see: will-it-compile doctor\n"
+
+    def test_another_format_is_refused(self, cli: Cli) -> None:
+        assert cli("environments", "-f", "yaml")[0] == 2
+
+
+class TestDoctor:
+    def findings(self, monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> None:
+        monkeypatch.setattr(real_sandbox, "doctor", lambda: list(findings))
+
+    def test_good_bad_and_unneeded_are_told_apart(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        good, bad = Finding("gcc", True, "gcc 12"), Finding("landlock", False, "none\x1b[2J", "update Linux")
+        self.findings(monkeypatch, good, bad, Finding("bwrap", None, "not found"))
+        code, out, _ = cli("doctor")
+        assert code == 3
+        assert out == (
+            "ok    gcc       gcc 12\n"
+            "bad   landlock  none\\x1b[2J; try: update Linux\n"
+            "note  bwrap     not found\n"
+            "a check cannot run: 1 to mend\n"
+        )
+
+    def test_is_0_where_a_check_can_run(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.findings(monkeypatch, Finding("gcc", True, "gcc 12"), Finding("bwrap", None, "not found"))
+        assert cli("doctor")[0] == 0
+
+    def test_elsewhere_than_on_linux_nothing_else_is_looked_at(
+        self, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "platform", "darwin")
+        code, out, _ = cli("doctor")
+        assert code == 3
+        assert len(out.splitlines()) == 2
+
+    def test_the_example_of_the_documentation_holds(self) -> None:
+        import doctest
+
+        assert doctest.testmod(doctor).failed == 0
+
+
+class TestClean:
+    def test_says_what_was_cleared(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(real_sandbox, "clean", lambda: ["/dev/shm/x\n"])
+        assert cli("clean") == (0, "/dev/shm/x\\n\n", "")
+
+    def test_says_that_there_was_nothing(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(real_sandbox, "clean", list)
+        assert cli("clean")[1] == "nothing to clear\n"
+
+
+@pytest.mark.parametrize("line", ["version", "--version"])
+def test_the_version(cli: Cli, line: str) -> None:
+    code, out, err = cli(line)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"will-it-compile {__version__} (Python 3.")
+    assert out.count("\n") == 1
+
+
+@pytest.mark.parametrize("argv", [("--help",), ("-h",), *((name, "--help") for name in COMMANDS)])
+def test_help_is_a_result(cli: Cli, argv: tuple[str, ...]) -> None:
+    code, out, err = cli(*argv)
+    assert (code, err) == (0, "")
+    assert out.startswith("Usage: will-it-compile ")
+
+
+def test_no_command_at_all_shows_them_and_is_a_slip(cli: Cli) -> None:
+    code, out, err = cli()
+    assert (code, out) == (2, "")
+    assert all(f"\n  {name} " in err for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("chek", "no such command 'chek'. Did you mean 'check'?\n  try: will-it-compile --help"),
+        ("--bogus", "no such option: --bogus\n  try: will-it-compile --help"),
+        ("check --timeout", "option '--timeout' requires an argument\n  try: will-it-compile check --help"),
+        ("check --timeot 3 x.c", "no such option: --timeot"),
+        ("check -O2 x.c", "no such option: -O\n  try: for a flag of the compiler write: --flag=-O2; else see: "),
+        ("check -fno-exceptions x.c", "for a flag of the compiler write: --flag=-fno-exceptions"),
+        ("check -q -std=c++20 nosuch.cpp", "there is no such file"),
+        ("doctor x", "got unexpected extra argument"),
+    ],
+)
+def test_a_slip_is_told_in_three_parts(cli: Cli, line: str, said: str) -> None:
+    code, out, err = cli(*line.split())
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert said in err
+
+
+class TestBackendByName:
+    @pytest.fixture(autouse=True)
+    def source(self, project: Path) -> None:
+        (project / "x.c").write_text("int x;\n")
+
+    @pytest.mark.parametrize("command", [("check", "x.c"), ("environments",)])
+    @pytest.mark.parametrize("name", ["fake", "dcoker", ""])
+    def test_what_cannot_compile_is_not_one(
+        self, capsys: pytest.CaptureFixture[str], command: tuple[str, ...], name: str
+    ) -> None:
+        assert package.run([*command, "--backend", name]) == 2
+        err = capsys.readouterr().err
+        assert "fake" not in err.partition("try: ")[2]
+
+    def test_every_backend_of_the_table_can_be_asked_for_its_health(self) -> None:
+        from importlib import import_module
+
+        for module in map(import_module, backends.BACKENDS.values()):
+            assert callable(module.doctor)
+            assert callable(module.clean)
+            assert callable(module.open_backend)
