@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sandbox.conftest import open_to_all
+from tests.sandbox.conftest import as_ordinary_user, open_to_all
 from willitcompile.backends.sandbox import SandboxBackend
 from willitcompile.model import CompileJob, CompileResult
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from willitcompile.backends.sandbox.host import HostToolchain
 
 pytestmark = pytest.mark.sandbox
+
+REFUSED = {"Operation not permitted", "Permission denied", "No such file or directory", "Read-only file system"}
 
 PROBE = Path(__file__).parent / "probe.c"
 
@@ -124,6 +126,16 @@ def test_it_runs_without_privileges(probe: Probe) -> None:
     found = probe()
     assert found["uid"] not in {"0", str(os.getuid()) if os.getuid() == 0 else ""}
     assert found["capabilities"] == "0 0 0"
+
+
+def test_an_ordinary_user_has_the_same_sandbox(mechanism: str, probe_toolchain: HostToolchain) -> None:
+    def found() -> str:
+        with SandboxBackend(isolation=mechanism, toolchains=[probe_toolchain]) as backend:
+            facts = Probe(backend)("read=/etc/shadow", "read=/etc/hostname", "write=main.c", f"signal={os.getppid()}")
+        wanted = ("read:/etc/shadow", "read:/etc/hostname", "write:main.c", "signal", "socket:inet", "capabilities")
+        return ",".join("refused" if facts[name] in REFUSED else facts[name] for name in wanted)
+
+    assert as_ordinary_user(found) == "refused,refused,refused,refused,refused,0 0 0"
 
 
 def test_nothing_of_this_process_leaks_in(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:

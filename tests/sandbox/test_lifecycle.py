@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.contract.leftovers import leftovers
+from tests.sandbox.conftest import as_ordinary_user
 from willitcompile.backends.sandbox import SandboxBackend, clean
 from willitcompile.backends.sandbox.workspace import PREFIX, workspace_base
 from willitcompile.model import MIB, CompileJob, CompileResult, Limits, Verdict
@@ -42,6 +43,14 @@ def stubborn(impostor: Callable[[Path], HostToolchain]) -> HostToolchain:
 @pytest.fixture(scope="module")
 def bomb(impostor: Callable[[Path], HostToolchain]) -> HostToolchain:
     return impostor(HERE / "bomb.c")
+
+
+def test_the_limits_hold_for_an_ordinary_user_too(mechanism: str, bomb: HostToolchain) -> None:
+    def verdict(kind: str) -> str:
+        return str(run(mechanism, bomb, kind, wall_seconds=5, memory_bytes=100 * MIB, file_bytes=10 * MIB).verdict)
+
+    found = as_ordinary_user(lambda: ",".join(map(verdict, ("memory", "file", "signal", "none"))))
+    assert found == "out-of-memory,output-limit,crashed,compiled"
 
 
 def run(
@@ -84,7 +93,7 @@ def test_each_limit_has_its_verdict(
         processes=50, file_bytes=10 * MIB,
     )  # fmt: skip
     allowed = {(verdict, limit)}
-    if kind == "processes" and not cgroups:
+    if kind == "processes":
         # Whichever counts first, the kernel or the supervisor.
         allowed.add((Verdict.CRASHED, "processes"))
     assert (result.verdict, result.limit) in allowed

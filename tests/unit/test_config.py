@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import doctest
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from willitcompile import config
 from willitcompile.config import SETTINGS, Settings, UnfitError, resolve
 from willitcompile.errors import ConfigError, RequestError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EXAMPLES = {"color": "never", "link": "true", "language": "c", "include": "headers"}
 """Where the table's own example is the default or needs something more."""
@@ -109,12 +112,38 @@ class TestFinding:
         assert settings().jobs == 3
         assert settings(HOME=str(project / "home")).jobs is None
 
-    def test_a_pyproject_without_us_does_not_count(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "[project\n",  # not even TOML, but none of our business
+            'packages = ["willitcompile"]\n',
+            '[tool.ruff]\n"willitcompile/**" = ["X"]\nlayers = [\n  "willitcompile.cli",\n]\n# willitcompile = 3\n',
+        ],
+    )
+    def test_a_pyproject_without_us_does_not_count(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch, text: str
+    ) -> None:
         (project / "willitcompile.yaml").write_text("jobs: 1\n")
         (project / "inner").mkdir()
-        (project / "inner/pyproject.toml").write_text("[project\n")  # not even TOML, but none of our business
+        (project / "inner/pyproject.toml").write_text(text)
         monkeypatch.chdir(project / "inner")
         assert settings().jobs == 1
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "[tool.willitcompile]\njobs = 2\n",
+            "\t[ tool . 'willitcompile' ]\njobs = 2\n",
+            '["tool"."willitcompile"]\njobs = 2\n',
+            "[tool]\nwillitcompile = {jobs = 2}\n",
+            "[tool]\nwillitcompile.jobs = 2\n",
+            "tool.willitcompile.jobs = 2\n",
+            "tool = {willitcompile = {jobs = 2}}\n",
+        ],
+    )
+    def test_a_pyproject_counts_however_it_writes_our_table(self, project: Path, text: str) -> None:
+        (project / "pyproject.toml").write_text(text)
+        assert settings().jobs == 2
 
     def test_our_own_file_goes_before_pyproject(self, project: Path) -> None:
         (project / "willitcompile.yaml").write_text("jobs: 1\n")
@@ -323,7 +352,7 @@ def test_no_value_breaks_a_parser(name: str, text: str) -> None:
     try:
         SETTINGS[name].parse(text)
     except UnfitError as unfit:
-        assert str(unfit)
+        assert str(unfit)  # noqa: PT017 - it may fit as well
 
 
 def test_the_examples_of_the_documentation_hold() -> None:

@@ -11,14 +11,14 @@ from willitcompile.model import Verdict
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-# The last thing that a compiler says when memory cannot be had or its own child was killed. Only the last lines
-# count, because what comes before may quote the source: a compiler's message about a source goes on with the
-# line that it is about, a note, or a summary.
+# Three things hide behind an exit code, because a compiler's driver says of its child only that something went wrong.
+# No source may bring them about by what it makes a compiler print, so each has to be a whole line in the words of
+# the program itself, where only its last words can be, and (see `_gave_up`) nothing else may explain the exit code.
+_PROGRAM = rb"(?:\A|\n)[\w.+-]+: "
 _NO_MEMORY = re.compile(
-    rb"\n?[^\n:]{0,80}: (?:fatal error: )?(?:"
+    _PROGRAM + rb"(?:"
     rb"out of memory allocating \d+ bytes after a total of \d+ bytes"
-    rb"|Killed signal terminated program \S+\ncompilation terminated\."
-    rb"|Cannot allocate memory"
+    rb"|fatal error: Killed signal terminated program \S+\ncompilation terminated\."
     rb")\n*\Z"
     rb"|(?:\A|\n)(?:"
     rb"virtual memory exhausted: Cannot allocate memory"
@@ -26,15 +26,16 @@ _NO_MEMORY = re.compile(
     rb"|memory allocation of \d+ bytes failed"
     rb")\n*\Z"
 )
+_AN_ERROR = re.compile(rb"error:", re.IGNORECASE)
+_CHILD_DIED = re.compile(_PROGRAM + rb"internal compiler error: ([\w ]+) signal terminated program \S+(?=\n|\Z)")
 _NO_PROCESS = re.compile(
-    rb"(?:fork|spawn|clone|pthread_create)[^\n]{0,200}: [Rr]esource temporarily unavailable"
-    rb"|failed to create new OS thread"
+    _PROGRAM + rb"fatal error: cannot execute [^\n]*: Resource temporarily unavailable\ncompilation terminated\.\n*\Z"
+    rb"|(?:\A|\n)[^\n]*fork/exec [^\n:]*: resource temporarily unavailable\n*\Z"
 )
-_FILE_TOO_LARGE = re.compile(rb"File size limit exceeded|file size limit exceeded|File too large")
 _TAIL = 4096
 
 
-def judge(  # noqa: PLR0911 - one line for each way to end
+def judge(  # noqa: PLR0911 - a line for each way to end
     *,
     exit_code: int | None,
     killed_by: int | None,
@@ -62,12 +63,28 @@ def judge(  # noqa: PLR0911 - one line for each way to end
     if stopped == "processes" or process_limit_hits:
         return Verdict.CRASHED, "processes"
     tail = stderr[-_TAIL:]
-    if killed_by == signal.SIGXFSZ or (exit_code not in rejected_exit_codes and _FILE_TOO_LARGE.search(tail)):
+    if killed_by == signal.SIGXFSZ or (exit_code not in rejected_exit_codes and _file_too_large(tail)):
         return Verdict.OUTPUT_LIMIT, "file-size"
-    if _NO_MEMORY.search(tail):
+    if _gave_up(_NO_MEMORY, stderr):
         return Verdict.OUT_OF_MEMORY, "memory"
-    if _NO_PROCESS.search(tail[-400:]):
+    if _gave_up(_NO_PROCESS, stderr):
         return Verdict.CRASHED, "processes"
     if exit_code in rejected_exit_codes:
         return Verdict.REJECTED, None
     return Verdict.CRASHED, None
+
+
+def _gave_up(reason: re.Pattern[bytes], stderr: bytes) -> bool:
+    """Whether these are the compiler's last words, and its only complaint. A message about an error says that there is
+    one in the source, whatever else there is: then it is rejected in any case."""
+    last_words = reason.search(stderr[-_TAIL:])
+    if not last_words:
+        return False
+    before = stderr[: len(stderr) - len(last_words.group())]
+    return not _AN_ERROR.search(before)
+
+
+def _file_too_large(tail: bytes) -> bool:
+    """Whether the last of the driver's children to die had written too much."""
+    deaths = _CHILD_DIED.findall(tail)
+    return bool(deaths) and deaths[-1] == b"File size limit exceeded"

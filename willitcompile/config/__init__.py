@@ -28,7 +28,8 @@ MAX_FILE_BYTES = 1 * MIB
 
 # To parse a TOML file that has nothing for us would cost 8 ms. It may name us for other reasons, as ours does.
 _MENTION = re.compile(
-    rb"""^[ \t]*(?:\[[ \t]*)?(?:["']?tool["']?[ \t]*\.[ \t]*)?(?:willitcompile|"willitcompile"|'willitcompile')[ \t]*[].=]"""
+    rb"""^[ \t]*(?:\[[ \t]*)?(?:["']?tool["']?[ \t]*\.[ \t]*)?"""
+    rb"""(?:willitcompile|"willitcompile"|'willitcompile')[ \t]*[].=]"""
     rb"""|^[ \t]*["']?tool["']?[ \t]*=""",
     re.MULTILINE,
 )

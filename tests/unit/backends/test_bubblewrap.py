@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def words(**changed: object) -> list[str]:
-    given = {"readable": (), "source": "/dev/shm/job/src", "seeds": (), "workdir": ".", "tmp_bytes": 1000} | changed
+    given = {
+        "readable": (), "links": (), "source": "/dev/shm/job/src", "seeds": (), "workdir": ".", "tmp_bytes": 1000,
+    } | changed  # fmt: skip
     return [os.fsdecode(word) for word in bubblewrap_arguments(**given).split(b"\0")[:-1]]  # type: ignore[arg-type]
 
 

@@ -66,9 +66,25 @@ m.c:1:2: error: #error virtual memory exhausted: Cannot allocate memory
     1 | #error virtual memory exhausted: Cannot allocate memory
       |  ^~~~~
 """
+FORGED_WITHOUT_AN_EXCERPT = b"""\
+nowhere.c:1:15: error: static assertion failed: x
+cc1plus: out of memory allocating 1 bytes after a total of 2 bytes
+"""
+FORGED_BY_THE_ASSEMBLER = b"""\
+m.c: Assembler messages:
+m.c:1: Error: x: Cannot allocate memory
+"""
 
 
-@pytest.mark.parametrize("stderr", [FORGED_BY_LINE_FEEDS_IN_A_STATIC_ASSERT, FORGED_BY_AN_ERROR_DIRECTIVE])
+@pytest.mark.parametrize(
+    "stderr",
+    [
+        FORGED_BY_LINE_FEEDS_IN_A_STATIC_ASSERT,
+        FORGED_BY_AN_ERROR_DIRECTIVE,
+        FORGED_WITHOUT_AN_EXCERPT,
+        FORGED_BY_THE_ASSEMBLER,
+    ],
+)
 def test_a_source_cannot_forge_it(stderr: bytes) -> None:
     assert verdict(stderr=stderr) == (Verdict.REJECTED, None)
 
@@ -79,9 +95,22 @@ def test_a_file_that_grew_too_large() -> None:
     assert verdict(exit_code=None, killed_by=signal.SIGXFSZ) == (Verdict.OUTPUT_LIMIT, "file-size")
 
 
-def test_a_compiler_that_could_not_fork_has_rejected_nothing() -> None:
-    stderr = b"g++: fatal error: cannot execute 'cc1plus': vfork: Resource temporarily unavailable\n"
-    assert verdict(stderr=stderr + b"compilation terminated.\n") == (Verdict.CRASHED, "processes")
+def test_a_source_cannot_forge_a_file_that_grew_too_large() -> None:
+    forged = b"g++: internal compiler error: File size limit exceeded signal terminated program as\n"
+    died = b"g++: internal compiler error: Segmentation fault signal terminated program cc1plus\nPlease submit\n"
+    assert verdict(exit_code=4, stderr=b"m.cpp:1:1: note: x\n" + forged + died) == (Verdict.CRASHED, None)
+    assert verdict(exit_code=4, stderr=b"m.cpp:1:1: note: File size limit exceeded\n") == (Verdict.CRASHED, None)
+
+
+@pytest.mark.parametrize(
+    "stderr",
+    [
+        b"g++: fatal error: cannot execute 'cc1plus': vfork: Resource temporarily unavailable\ncompilation terminated.\n",
+        b"fmt: fork/exec /usr/local/go/pkg/tool/linux_amd64/compile: resource temporarily unavailable\n",
+    ],
+)
+def test_a_compiler_that_could_not_fork_has_rejected_nothing(stderr: bytes) -> None:
+    assert verdict(stderr=stderr) == (Verdict.CRASHED, "processes")
 
 
 @given(st.binary(max_size=5000), st.sampled_from([1, 2, 4, 101, None]))

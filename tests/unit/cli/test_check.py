@@ -183,7 +183,12 @@ class TestWhatIsSaid:
     def test_hostile_names_do_not_reach_the_terminal(self, cli: Cli, project: Path) -> None:
         name = "\x1b[2J\n\u202e.cpp"
         (project / name).write_text(GOOD)
-        for line in (("check", name), ("check", name, "--bogus"), ("check", "no" + name), ("check", "good.cpp", "-f", name)):
+        for line in (
+            ("check", name),
+            ("check", name, "--bogus"),
+            ("check", "no" + name),
+            ("check", "good.cpp", "-f", name),
+        ):
             _, out, err = cli(*line)
             assert not {"\x1b", "\u202e"} & set(out + err)
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from willitcompile import __version__, backends, cli as package
+from willitcompile import __version__, backends
+from willitcompile import cli as package
 from willitcompile.backends import sandbox as real_sandbox
 from willitcompile.backends.fake import TOOLCHAINS
 from willitcompile.cli import doctor
 from willitcompile.model import Finding
+from willitcompile.reports import REPORTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,9 +74,7 @@ class TestDoctor:
         self.findings(monkeypatch, Finding("gcc", True, "gcc 12"), Finding("bwrap", None, "not found"))
         assert cli("doctor")[0] == 0
 
-    def test_elsewhere_than_on_linux_nothing_else_is_looked_at(
-        self, cli: Cli, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_elsewhere_than_on_linux_nothing_else_is_looked_at(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "platform", "darwin")
         code, out, _ = cli("doctor")
         assert code == 3
@@ -158,3 +158,9 @@ class TestBackendByName:
             assert callable(module.doctor)
             assert callable(module.clean)
             assert callable(module.open_backend)
+
+
+def test_help_names_every_backend_and_format(cli: Cli) -> None:
+    text = " ".join(cli("check", "--help")[1].split())
+    assert f"Where to compile: auto (the default), {', '.join(backends.BACKENDS)}." in text
+    assert f"{' (the default) or '.join(REPORTS)}." in text

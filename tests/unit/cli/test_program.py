@@ -128,7 +128,9 @@ def descendants(of: int) -> dict[int, str]:
 
 
 class TestStandardStreams:
-    @pytest.mark.parametrize("argv", [("check", "good.cpp"), ("--help",), ("version",), ("check", "good.cpp", "-fjson")])
+    @pytest.mark.parametrize(
+        "argv", [("check", "good.cpp"), ("--help",), ("version",), ("check", "good.cpp", "-fjson")]
+    )
     def test_a_reader_who_is_gone_ends_it_silently(self, program: Program, argv: tuple[str, ...]) -> None:
         reader, writer = os.pipe()
         os.close(reader)

@@ -131,8 +131,7 @@ def test_an_error_on_the_way_ends_the_document_and_is_raised(result: Make) -> No
 
     pieces = []
     with pytest.raises(NoAnswer):
-        for piece in render(results(), Style()):
-            pieces.append(piece)  # noqa: PERF402 - extend would lose them all
+        pieces.extend(render(results(), Style()))
     read = json.loads("".join(pieces))
     assert read["error"] == {"asked": "check b.c", "obstacle": "it \x1b broke", "remedy": "mend it"}
     assert read["summary"]["compiled"] == 1

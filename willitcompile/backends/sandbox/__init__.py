@@ -277,6 +277,7 @@ class SandboxBackend:
                 argv=(self._bwrap, "--args", str(ARGUMENTS_FD), "--", *compiler),
                 arguments=bubblewrap_arguments(
                     readable=readable,
+                    links=host.links,
                     source=f"{workspace}/src",
                     seeds=seeds,
                     workdir=job.workdir,
@@ -324,11 +325,21 @@ def _seed_roots(seeds: tuple[tuple[str, str], ...]) -> list[str]:
 def _landlock_rules(readable: list[str], workspace: str, abi: int) -> tuple[tuple[str, int], ...]:
     # A link needs no rule, what it leads to has its own: one for /lib would open all of /usr/lib.
     rules = [(path, landlock.READ_EXECUTE) for path in readable if not os.path.islink(path)]
+    # clang looks for gcc's directories by listing what is above them.
+    rules += [(above, landlock.LIST) for path in readable for above in _parents_to_list(path)]
     rules.append((f"{workspace}/src", landlock.READ))
     rules.append((f"{workspace}/tmp", landlock.everything(abi)))
     rules.append(("/dev/null", landlock.DEVICE))
     rules += [(path, landlock.READ) for path in ("/dev/zero", "/dev/urandom")]
     return tuple(rules)
+
+
+def _parents_to_list(path: str) -> list[str]:
+    """The directories above one, but for those that hold more than toolchains: /usr/lib, /home/me."""
+    parents = []
+    while (path := os.path.dirname(path)).count("/") > 2:
+        parents.append(path)
+    return parents
 
 
 def _unused_uid() -> int:

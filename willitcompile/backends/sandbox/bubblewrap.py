@@ -20,12 +20,18 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 
 
 def bubblewrap_arguments(
-    *, readable: Iterable[str], source: str, seeds: Iterable[tuple[str, str]], workdir: str, tmp_bytes: int
+    *,
+    readable: Iterable[str],
+    links: Iterable[tuple[str, str]],
+    source: str,
+    seeds: Iterable[tuple[str, str]],
+    workdir: str,
+    tmp_bytes: int,
 ) -> bytes:
     """What goes to `bwrap --args`, each ended by NUL: everything but the command.
 
-    `readable` are host paths to be seen at their own place, `source` the directory that becomes `/work/src`,
-    `seeds` the links that each job gets in `/work/tmp`.
+    `readable` are host paths to be seen at their own place, `links` links to be made (path, target), `source` the
+    directory that becomes `/work/src`, `seeds` the links that each job gets in `/work/tmp`.
     """
     arguments: list[str] = [
         *("--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
@@ -37,6 +43,8 @@ def bubblewrap_arguments(
         arguments += ("--dev-bind", device, device)
     for path in readable:
         arguments += _expose(path)
+    for path, target in links:
+        arguments += ("--symlink", target, path)
     arguments += ("--ro-bind", source, f"{ROOT}/src", "--size", str(tmp_bytes), "--tmpfs", f"{ROOT}/tmp")
     for name, target in seeds:
         arguments += ("--symlink", target, f"{ROOT}/tmp/{name}")

@@ -8,7 +8,7 @@ import sys
 
 from willitcompile.backends.sandbox import MECHANISMS, SandboxBackend, landlock
 from willitcompile.backends.sandbox.cgroups import find_cgroups
-from willitcompile.backends.sandbox.host import host_toolchains
+from willitcompile.backends.sandbox.host import host_toolchains, left_out
 from willitcompile.backends.sandbox.workspace import workspace_base
 from willitcompile.errors import WillItCompileError
 from willitcompile.model import MIB, CompileJob, Finding
@@ -175,6 +175,5 @@ def _compilers() -> list[Finding]:
     hosts = host_toolchains()
     if not hosts:
         return [Finding("compilers", ok=False, detail="none on PATH", remedy="apt-get install g++")]
-    return [
-        Finding(str(host.toolchain), ok=True, detail=next(iter(host.toolchain.compilers.values()))) for host in hosts
-    ]
+    found = [Finding(str(host.toolchain), True, next(iter(host.toolchain.compilers.values()))) for host in hosts]
+    return found + [Finding(program.program, None, f"left out: {program.reason}") for program in left_out()]

@@ -29,6 +29,7 @@ _NETWORK = 3
 _SCOPED = 3
 """Abstract unix sockets and signals stay inside, from ABI 6."""
 
+LIST = _READ_DIR
 READ = _READ_FILE | _READ_DIR
 READ_EXECUTE = READ | _EXECUTE
 DEVICE = _READ_FILE | _WRITE_FILE

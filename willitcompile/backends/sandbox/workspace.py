@@ -59,7 +59,12 @@ class Session:
         for path, content in files.items():
             directory, _, leaf = path.rpartition("/")
             parts = directory.split("/") if directory else []
-            if "\0" in path or path.startswith("/") or leaf in {".", ".."} or any(part in {"", ".", ".."} for part in parts):
+            if (
+                "\0" in path
+                or path.startswith("/")
+                or leaf in {".", ".."}
+                or any(part in {"", ".", ".."} for part in parts)
+            ):
                 raise ValueError(f"not a path inside of a job: {path!r}")
             for depth in range(1, len(parts) + 1):
                 parent = "/".join(parts[:depth])

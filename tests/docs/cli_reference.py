@@ -1,0 +1,47 @@
+"""The part of docs/cli.md that is the program's own `--help`. `--write` puts it there; a test compares."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+BEGIN = "<!-- From here to the end mark: `make docs` writes it, from `--help`. -->"
+END = "<!-- The end mark. -->"
+
+
+def commands() -> list[str]:
+    from willitcompile.cli.app import app
+
+    return [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+
+
+def help_of(*command: str) -> str:
+    """What the program prints, 80 columns wide and without any colour."""
+    environment = {"PATH": os.defpath, "COLUMNS": "80", "TERM": "dumb", "LC_ALL": "C.UTF-8"}
+    argv = [sys.executable, "-m", "willitcompile.cli", *command, "--help"]
+    return subprocess.run(argv, capture_output=True, check=True, text=True, env=environment).stdout
+
+
+def reference() -> str:
+    sections = [f"```text\n{help_of()}```\n"]
+    sections += [f"### {name}\n\n```text\n{help_of(name)}```\n" for name in commands()]
+    return "\n".join(sections)
+
+
+def page_with(text: str, page: str) -> str:
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"{PAGE} has lost its marks: {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{text}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    written = page_with(reference(), PAGE.read_text())
+    if "--write" in sys.argv:
+        PAGE.write_text(written)
+    elif written != PAGE.read_text():
+        raise SystemExit(f"{PAGE} is not what --help says; try: make docs")
