@@ -191,9 +191,7 @@ class SourceTree:
         """The names of the directories in a directory, sorted, without links."""
         depth = len(directory.rstrip("/")) + 1
         found = {
-            name[depth:].split("/", 1)[0]
-            for name in self._virtual
-            if below(name, directory) and "/" in name[depth:]
+            name[depth:].split("/", 1)[0] for name in self._virtual if below(name, directory) and "/" in name[depth:]
         }
         if self._disk and self.inside(directory):
             try:
@@ -206,9 +204,7 @@ class SourceTree:
     def is_link(self, path: str) -> bool:
         return self._disk and path not in self._virtual and os.path.islink(path)
 
-    def unit(
-        self, language: str, main: Sequence[str] | None = None, workdir: str | None = None
-    ) -> SourceUnit:
+    def unit(self, language: str, main: Sequence[str] | None = None, workdir: str | None = None) -> SourceUnit:
         """Lay out what was sent, so that a compile prints paths as it would when run in `cwd`.
 
         `main` has what to name on the command line, the main file by default; `workdir` is where to compile,
@@ -301,9 +297,7 @@ class SourceTree:
             remedy = f"chmod +r {self.typed}" if error.errno == 13 else "check the spelling of its path"
             raise SourceError(self._asked, why(error, "there is no such file"), remedy) from None
         if S_ISDIR(state.st_mode):
-            raise SourceError(
-                self._asked, "it is a directory", "name a file in it, or check the whole directory"
-            )
+            raise SourceError(self._asked, "it is a directory", "name a file in it, or check the whole directory")
         if not S_ISREG(state.st_mode):
             raise SourceError(
                 self._asked, "it is not a regular file", "name a regular file, or pipe the source in: check -"

@@ -117,7 +117,8 @@ def _c_family(question: Question, path: str, out: str) -> list[str]:
 
 def _go(question: Question, path: str, out: str) -> list[str]:
     language = [f"-gcflags=-lang={question.standard}"] if question.standard else []
-    return ["go", "build", "-o", out, *language, f"./{os.path.dirname(path)}"]
+    # With more than one package to build it links none, as will-it-compile does not. There is nothing of unsafe.
+    return ["go", "build", *language, os.path.join(".", os.path.dirname(path)), "unsafe"]
 
 
 def _rustc(question: Question, path: str, out: str) -> list[str]:

@@ -148,7 +148,7 @@ class TestOtherFiles:
     def test_that_are_too_large_are_an_error(self, project: Path) -> None:
         (project / "src/large.h").write_bytes(b" " * 100)
         tree = SourceTree("src/main.cpp", limits=SizeLimits(file_bytes=20))
-        with pytest.raises(SourceError, match="large.h"):
+        with pytest.raises(SourceError, match=r"large\.h"):
             tree.read(tree.absolute("src/large.h"))
 
     def test_that_are_too_many_bytes_together_are_an_error(self, project: Path) -> None:
@@ -216,7 +216,6 @@ class TestTheLayout:
         )
 
     def test_elsewhere_has_no_path_of_the_host(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.chdir("/")
         monkeypatch.chdir("/usr")
         assert self.laid_out(f"{project}/src/main.cpp") == (["main.cpp"], ("main.cpp",), ".", f"{project}/src/")
 
@@ -244,7 +243,7 @@ class TestTheLayout:
         for path in (*unit.files, unit.workdir):
             assert not path.startswith("/")
             assert os.path.normpath(path) == path.rstrip("/")
-            assert not path.startswith("..")
+            assert path.split("/")[0] != ".."
         for main in unit.main:
             assert os.path.normpath(os.path.join(unit.workdir, main)) in unit.files
 

@@ -189,7 +189,16 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     # Also what lies in the usual places beside PATH.
     monkeypatch.setattr("willitcompile.backends.sandbox.host_probes._ELSEWHERE", {})
-    return tmp_path / "cache" / "will-it-compile" / "toolchains.json"
+    file = tmp_path / "cache" / "will-it-compile" / "toolchains.json"
+    monkeypatch.setattr("willitcompile.backends.sandbox.host._cache_file", lambda _: str(file))
+    return file
+
+
+def test_each_environment_has_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for number in range(host.MOST_ENVIRONMENTS + 3):
+        host.host_toolchains(str(tmp_path / f"nothing-{number}"))
+    assert len(list((tmp_path / "will-it-compile").glob("toolchains-*.json"))) == host.MOST_ENVIRONMENTS
 
 
 def program(directory: Path, name: str, target: str) -> Path:

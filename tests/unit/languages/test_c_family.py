@@ -211,7 +211,7 @@ class TestGathering:
         assert "not all" in unit.notes[0]
 
     def test_a_missing_header_is_left_to_the_compiler(self) -> None:
-        unit = gathered({"main.cpp": '#include "missing.h"\n#include <vector>\n#include "a\0b"\n'[:-7] + "\n"})
+        unit = gathered({"main.cpp": '#include "missing.h"\n#include <vector>\n'})
         assert set(unit.files) == {"main.cpp"}
         assert unit.notes == ()
 
@@ -227,9 +227,7 @@ class TestGathering:
         monkeypatch.chdir(tmp_path / "src")
         unit = CPP.gather(SourceTree("main.cpp"))
         assert set(unit.files) == {"main.cpp", "y.h", "sub/"}
-        assert unit.notes[0] == (
-            "main.cpp:3 includes ../x.h, which lies outside of the directories given: add -I .."
-        ) or unit.notes[0].startswith("main.cpp:2 ")
+        assert unit.notes[0] == ("main.cpp:3 includes ../x.h, which lies outside of the directories given: add -I ..")
         assert "absolute" in unit.notes[1]
         assert len(unit.notes) == 2
 
@@ -288,7 +286,11 @@ class TestTheCommand:
         assert not any(argument.startswith("@") or "\n" in argument for argument in argv)
 
 
-ALLOWED = """
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+ALLOWED = words("""
 -O -O0 -O2 -Os -Ofast -g -g3 -ggdb -gdwarf-4 -w -pedantic -pedantic-errors -pthread -fno-exceptions -fno-rtti
 -fexceptions -fPIC -fno-pic -fopenmp -fcoroutines -fconcepts -fmodules-ts -fmodules -fpermissive -fsyntax-only
 -ftemplate-depth=2000 -ftemplate-depth-100 -fconstexpr-depth=10 -fconstexpr-steps=1000000 -fconstexpr-ops-limit=9
@@ -299,22 +301,22 @@ ALLOWED = """
 -mavx2 -mno-sse -msse4.2 -mfpmath=sse -mno-red-zone -mcmodel=large -nostdinc -nostdinc++ -nostdlib -static -shared
 -stdlib=libc++ -stdlib=libstdc++ -undef -DNAME -DNAME=1 -UNAME -Wall -Wno-unused -Werror -Werror=format -W
 -Wframe-larger-than=100 -flto -fanalyzer -fuse-ld=lld -fno-common -funsigned-char -ftrapv
-""".split()
+""")
 
-REFUSED = """
+REFUSED = words("""
 -std=c++20 -ansi -xc -x -include -imacros -Ifoo -I -isystem -isystem/x -iquote -idirafter -iprefix --sysroot=/ -isysroot
 -L/ -B/ -B -fplugin=x.so -fplugin-arg-x-y -fpass-plugin=x -load -specs=x --specs=x -wrapper @file -o -ofoo -c -S -E -M
 -MD -MF -MMD -fdump-tree-all -fdump-tree-all=/x -save-temps -save-temps=obj -dumpbase -dM -dD -fprofile-use=x
 -fprofile-generate -fprofile-use --coverage -ftest-coverage -fauto-profile=x -Xclang -Xlinker -Xassembler
 -Xpreprocessor -Wl,-x -Wa,-x -Wp,-x -mllvm -fsanitize-ignorelist=x -fsanitize-blacklist=x -ftime-trace=x -ftime-trace
 -fmodules-cache-path=x -fcrash-diagnostics-dir=x -T -Tx -z -print-file-name=x -print-search-dirs -v -### --help
---version -Wl -fuse-ld=/bin/sh -fmodule-mapper=x -fmodule-file=x -fdebug-prefix-map=a=b -ffile-prefix-map=a=b
+--version -fuse-ld=/bin/sh -fmodule-mapper=x -fmodule-file=x -fdebug-prefix-map=a=b -ffile-prefix-map=a=b
 -fmacro-prefix-map=a=b -lm -l:x -gsplit-dwarf -resource-dir=x -fembed-dir=x --embed-dir=x --config=x --gcc-toolchain=x
 -fopt-info=x -fsave-optimization-record -aux-info -working-directory=x -march -mtune -meabi -mthread-model - -- a.cpp
 -fbogus -fno-bogus -mfoo=bar -O4 -gfoo -foffload=x -fdiagnostics-add-output=sarif:file=x -fdiagnostics-format=sarif-file
 -D -D1 -U -U- -fsanitize=a;b -fvisibility=/x -march=/x -fworking-directory --param=x=1 -fcallgraph-info=su
 -fprebuilt-module-path=x -serialize-diagnostics -fstack-usage -ivfsoverlay -F/x -nostdinc=x
-""".split()
+""")
 
 
 class TestFlags:
@@ -322,7 +324,7 @@ class TestFlags:
     def test_harmless_ones_are_taken(self, flag: str) -> None:
         assert judged_flags(CompileOptions(flags=(flag,))) == (flag,)
 
-    @pytest.mark.parametrize("flag", [flag for flag in REFUSED if flag != "-Wl"] + ["", "-O2\n", "-O2 -g", "-DA\nB"])
+    @pytest.mark.parametrize("flag", [*REFUSED, "", "-O2\n", "-O2 -g", "-DA\nB"])
     def test_others_are_refused_and_told_why(self, flag: str) -> None:
         with pytest.raises(FlagRefused) as caught:
             judged_flags(CompileOptions(flags=(flag,)))
@@ -404,7 +406,7 @@ class TestMessages:
             ("a.c:1:2: warning: x [-pedantic]", Diagnostic("a.c", 1, 2, "warning", "-pedantic", "x")),
             ("a.c:1:2: warning: x a[-1]", Diagnostic("a.c", 1, 2, "warning", None, "x a[-1]")),
             ("a.c:1:2: internal compiler error: x", Diagnostic("a.c", 1, 2, "error", None, "x")),
-            ("a.c:99999999999:2: error: x", Diagnostic(None, None, None, "error", None, "x")),
+            ("a.c:99999999999: error: x", Diagnostic(None, None, None, "error", None, "x")),
             (
                 "l.c:(.text+0x5): undefined reference to `f'",
                 Diagnostic("l.c", None, None, "error", None, "undefined reference to `f'"),

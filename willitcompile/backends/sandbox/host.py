@@ -1,13 +1,14 @@
 """Every gcc, clang, go and rustc on this host, and the files that each needs.
 
 Finding them takes some seconds, since each compiler is asked for each standard. What was found is kept in
-`$XDG_CACHE_HOME/will-it-compile/toolchains.json`, as long as everything that it was learnt from is unchanged.
+`$XDG_CACHE_HOME/will-it-compile/toolchains-*.json`, as long as everything that it was learnt from is unchanged.
 This module is what a warm start pays for, so it imports little; the asking is in `host_probes`.
 """
 
 from __future__ import annotations
 
 import os
+from binascii import crc32
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 FORMAT = 1
-"""Of toolchains.json; a file of another format is not used. Nor is one by another version of this package:
+"""Of that file; a file of another format is not used. Nor is one by another version of this package:
 the modules that ask the compilers are among the files that it watches."""
 
 VARIABLES = ("PATH", "HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN")
 """What discovery depends on besides files."""
+
+MOST_ENVIRONMENTS = 16
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 
@@ -102,7 +105,7 @@ def survey(path: str | None = None) -> Survey:
     variables = {name: os.environ.get(name, "") for name in VARIABLES}
     if path is not None:
         variables["PATH"] = path
-    file = os.path.join(cache_directory(), "toolchains.json")
+    file = _cache_file(variables)
     found = _load(file, variables)
     if found is None:
         from willitcompile.backends.sandbox.host_probes import look_around
@@ -110,6 +113,12 @@ def survey(path: str | None = None) -> Survey:
         found = look_around(variables)
         _save(file, variables, found)
     return found
+
+
+def _cache_file(variables: Mapping[str, str]) -> str:
+    """One for each environment: a shell in a virtual environment and one outside have another PATH."""
+    key = crc32("\0".join(variables.values()).encode(errors="surrogateescape"))
+    return os.path.join(cache_directory(), f"toolchains-{key:08x}.json")
 
 
 def cache_directory() -> str:
@@ -211,8 +220,17 @@ def _save(file: str, variables: Mapping[str, str], found: Survey) -> None:
         with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as opened:
             json.dump(document, opened)
         os.replace(temporary, file)
+        _forget_oldest(os.path.dirname(file))
     except (OSError, ValueError):
         try:
             os.unlink(temporary)
         except OSError:
             return
+
+
+def _forget_oldest(directory: str) -> None:
+    """Keep the files of the environments that were used last."""
+    names = [name for name in os.listdir(directory) if name.startswith("toolchains-")]
+    files = [os.path.join(directory, name) for name in names]
+    for file in sorted(files, key=os.path.getmtime)[:-MOST_ENVIRONMENTS]:
+        os.unlink(file)
