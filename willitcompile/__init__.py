@@ -86,7 +86,6 @@ def check(
     a result; what has no answer raises a WillItCompileError, whose `remedy` says what to do.
     """
     import os
-    from dataclasses import replace
 
     from willitcompile.backends import open_backend
     from willitcompile.checker import STDIN, CheckRequest, run
@@ -97,8 +96,7 @@ def check(
     if bool(paths) == (source is not None):
         raise RequestError("check()", "it takes paths or a source", "pass one of them, and not both")
     limits = Limits()
-    limits = replace(
-        limits,
+    limits = limits._replace(
         wall_seconds=limits.wall_seconds if timeout is None else timeout,
         memory_bytes=limits.memory_bytes if memory is None else memory,
     )

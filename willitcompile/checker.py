@@ -13,8 +13,7 @@ from __future__ import annotations
 import os
 from _thread import allocate_lock
 from contextlib import closing
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from willitcompile import languages, toolchains
 from willitcompile.backends import CancelToken
@@ -44,8 +43,7 @@ LOOK_AHEAD = 32
 Most have a few KB, none more than some copies of `Limits.output_bytes`."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRequest:
+class CheckRequest(NamedTuple):
     """What a user asks: each source with each toolchain at each standard, as far as they fit each other."""
 
     paths: tuple[str, ...]
@@ -64,15 +62,14 @@ class CheckRequest:
 
     stdin: bytes | None = None
     include_dirs: tuple[str, ...] = ()
-    options: CompileOptions = field(default_factory=CompileOptions)
-    limits: Limits = field(default_factory=Limits)
-    sizes: SizeLimits = field(default_factory=SizeLimits)
+    options: CompileOptions = CompileOptions()
+    limits: Limits = Limits()
+    sizes: SizeLimits = SizeLimits()
     jobs: int = 0
     """Compiles at one time; 0 for one on each core that this process may use."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedCheck:
+class PlannedCheck(NamedTuple):
     """One result to come."""
 
     source: str
@@ -87,8 +84,7 @@ class PlannedCheck:
     """The directory asked for, whose files the source may need; None where the source was named itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(NamedTuple):
     name: str
     language: Language
     root: str | None = None

@@ -1,14 +1,15 @@
 """The words of will-it-compile as data: what is asked of a backend, and what comes back.
 
-Everything here is immutable and knows nothing of backends, languages or reports.
+Everything here is immutable and knows nothing of backends, languages or reports. These are named tuples rather than
+frozen dataclasses because of what it costs to define one, 0.1 ms against 0.7: some forty are defined before a check
+can start. To change a field, use `_replace`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,8 +35,7 @@ class Verdict(StrEnum):
     """The compiler itself died: an internal error, a signal, or a process limit that it ran into."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What one compile may use. Reaching a limit is a verdict, not an error."""
 
     wall_seconds: float = 30.0
@@ -58,8 +58,7 @@ class Limits:
     """Size of any file that the compile writes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Toolchain:
+class Toolchain(NamedTuple):
     """One compiler at one version, as one backend has it."""
 
     family: str
@@ -96,8 +95,7 @@ class Toolchain:
         return self.name
 
 
-@dataclass(frozen=True, slots=True)
-class CompileJob:
+class CompileJob(NamedTuple):
     """One compile: everything that a backend needs, nothing about which one.
 
     A backend lays out `<root>/src` with `files` (read-only) and `<root>/tmp` (writable, empty, memory-backed;
@@ -116,16 +114,15 @@ class CompileJob:
     """argv[0] is a program of the toolchain, by role: `gcc`, `g++`, `clang`, `clang++`, `go`, `rustc`."""
 
     workdir: str = "."
-    environment: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    environment: Mapping[str, str] = _NOTHING
     """Added to the few variables that a backend sets itself: PATH, HOME, TMPDIR, LC_ALL."""
 
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = Limits()
     rejected_exit_codes: frozenset[int] = frozenset({1})
     """The exit codes by which this compiler says no; any other that is not 0 means that it crashed."""
 
 
-@dataclass(frozen=True, slots=True)
-class CompileResult:
+class CompileResult(NamedTuple):
     """How a compile job ended, on whichever backend."""
 
     verdict: Verdict
@@ -159,8 +156,7 @@ class CompileResult:
     """The most memory the process tree was seen to use, where that is measured."""
 
 
-@dataclass(frozen=True, slots=True)
-class FixIt:
+class FixIt(NamedTuple):
     """Replace the text between two places of a file. Lines and columns count from 1; the end is exclusive."""
 
     path: str
@@ -171,8 +167,7 @@ class FixIt:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(NamedTuple):
     """One message of a compiler."""
 
     path: str | None
@@ -192,8 +187,7 @@ class Diagnostic:
     fixits: tuple[FixIt, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SourceUnit:
+class SourceUnit(NamedTuple):
     """What one compile is asked about: a file with the local files that it needs."""
 
     source: str
@@ -218,8 +212,7 @@ class SourceUnit:
     `workdir` is the directory that the user is in."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(NamedTuple):
     """The answer for one source unit, one toolchain and one standard."""
 
     source: str
@@ -243,8 +236,7 @@ class CheckResult:
         return self.result.verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One line of `doctor`."""
 
     name: str

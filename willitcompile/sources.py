@@ -6,9 +6,8 @@ Nothing outside of the directories that were given is ever read, and nothing but
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from stat import S_ISDIR, S_ISLNK, S_ISREG
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from willitcompile.errors import SourceError
 from willitcompile.files import below, has_control, quoted, read_regular, relative, why
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class SizeLimits:
+class SizeLimits(NamedTuple):
     """How much source one check takes in. Both are settings."""
 
     file_bytes: int = 16 * MIB

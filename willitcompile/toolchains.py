@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from willitcompile.errors import ConfigError, ToolchainMissing
 
@@ -33,8 +32,7 @@ _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 _FIELDS = ("languages", "versions", "image")
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(NamedTuple):
     """One compiler in its versions."""
 
     name: str
@@ -46,8 +44,7 @@ class Family:
     """The official image, with `{version}` for the version; None where there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Catalogue:
+class Catalogue(NamedTuple):
     """Every toolchain that there are images of."""
 
     families: Mapping[str, Family]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -258,7 +257,7 @@ def test_a_backend_sets_the_promised_variables(backend: Backend, gcc: Toolchain,
 
 def test_a_missing_toolchain_is_an_error_that_says_what_there_is(backend: Backend, gcc: Toolchain) -> None:
     with pytest.raises(ToolchainMissing) as error:
-        backend.compile(replace(job(gcc, FINE), toolchain="gcc-1.42"))
+        backend.compile(job(gcc, FINE)._replace(toolchain="gcc-1.42"))
     assert "gcc-1.42" in str(error.value)
     assert gcc.name in error.value.remedy
 

@@ -19,7 +19,7 @@ never      regular expressions that it never matches
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,8 +103,7 @@ def case(path: Path) -> Case:
         verdicts=verdict if isinstance(verdict, dict) else dict.fromkeys(families, verdict),
         why=data.pop("why"),
         standard=data.pop("standard", STANDARDS[LANGUAGES[Path(main).suffix]]),
-        limits=replace(
-            LIMITS,
+        limits=LIMITS._replace(
             wall_seconds=limits.pop("timeout", LIMITS.wall_seconds),
             memory_bytes=int(limits.pop("memory", "512 MiB").removesuffix(" MiB")) * MIB,
             **limits,

@@ -103,8 +103,8 @@ def _download_modules(made: Path) -> None:
     }
     for name, module in GO_MODULES.items():
         told = _run(["go", "mod", "download", "-json", module], made.parent, environment)
-        # The program of a plugin, which is xxhash's, has no main function: nothing but a plugin can be built of it.
-        shutil.copytree(json.loads(told)["Dir"], made / name, ignore=shutil.ignore_patterns("plugin.go"))
+        # xxhash's plugin has no main function, so that nothing but -buildmode=plugin builds it.
+        shutil.copytree(json.loads(told)["Dir"], made / name, ignore=shutil.ignore_patterns("dynamic"))
 
 
 def _run(argv: Sequence[str], directory: Path, environment: Mapping[str, str]) -> str:

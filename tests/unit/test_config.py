@@ -68,7 +68,7 @@ def test_every_setting_with_a_variable_can_be_set_by_it(name: str) -> None:
 
 
 def test_settings_name_fields_that_exist() -> None:
-    assert {setting.field for setting in SETTINGS.values()} <= set(Settings.__dataclass_fields__)
+    assert {setting.field for setting in SETTINGS.values()} <= set(Settings._fields)
 
 
 def test_definitions_and_the_like_add_up_and_the_command_line_comes_last(project: Path) -> None:

@@ -25,7 +25,6 @@ import re
 import select
 import threading
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from willitcompile.backends import CancelToken
@@ -144,8 +143,7 @@ class FakeBackend:
             with self._changed:
                 self.running -= 1
                 self._changed.notify_all()
-        return replace(
-            result,
+        return result._replace(
             compiler=result.compiler or compilers[0],
             duration_seconds=result.duration_seconds or time.monotonic() - start,
         )
@@ -207,7 +205,7 @@ class FakeBackend:
         most = job.limits.output_bytes
         if max(map(len, printed.values())) > most:
             ending = answer(Verdict.OUTPUT_LIMIT, limit="output", truncated=True)
-        return replace(ending, stdout=printed["stdout"][:most], stderr=printed["stderr"][:most])
+        return ending._replace(stdout=printed["stdout"][:most], stderr=printed["stderr"][:most])
 
 
 def open_backend() -> FakeBackend:

@@ -20,7 +20,7 @@ READER_GONE = 128 + 13
 """The exit code where stdout is a pipe that nobody reads any more, as of any program that dies of SIGPIPE."""
 
 
-class ReaderGone(Exception):  # noqa: N818 - not an error: `| head` has seen enough
+class ReaderGone(Exception):
     """Nobody reads stdout any more."""
 
 

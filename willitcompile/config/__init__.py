@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from willitcompile.errors import ConfigError, RequestError
@@ -38,8 +37,7 @@ _LIMITS = Limits()
 _SIZES = SizeLimits()
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """All that can be set, with its defaults. See `SETTINGS` for what each is called outside."""
 
     compilers: tuple[str, ...] = ()
@@ -241,12 +239,12 @@ def resolve(
     found = file or find_file(directory, environment.get("HOME"))
     if found and not file and not trusted(found):
         note = f"{shown(found)} belongs to another user and is not read; name it with --config to use it"
-        settings = replace(settings, notes=(note,))
+        settings = settings._replace(notes=(note,))
     elif found:
         from willitcompile.config.files import entries
 
         settings = _apply(settings, _from_file(found, entries(found)), ConfigError)
-        settings = replace(settings, file=shown(found))
+        settings = settings._replace(file=shown(found))
     settings = _apply(settings, _from_environment(environment), ConfigError)
     return _apply(settings, _from_flags(flags), RequestError)
 
@@ -327,7 +325,7 @@ def _apply(settings: Settings, layer: Iterable[_Given], error: type[RequestError
             changed[setting.field] = (*before, *(word for words in parsed for word in words))  # type: ignore[attr-defined]
         else:
             changed[setting.field] = parsed[-1]
-    return replace(settings, **changed) if changed else settings  # type: ignore[arg-type]
+    return settings._replace(**changed) if changed else settings  # type: ignore[arg-type]
 
 
 def _from_flags(flags: Mapping[str, Sequence[str]]) -> Iterator[_Given]:

@@ -6,9 +6,8 @@ A language is an object with the few names of `Language`. A new one is a module 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from willitcompile.errors import UnknownLanguage
 
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from willitcompile.sources import SourceTree
 
 
-@dataclass(frozen=True, slots=True)
-class CompileOptions:
+class CompileOptions(NamedTuple):
     """What the user asked beyond the standard. Not yet judged: `Language.command` does that."""
 
     defines: tuple[str, ...] = ()
@@ -33,8 +31,7 @@ class CompileOptions:
     """Build a program, not only an object."""
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """How to ask the compiler. See the fields of the same names of `CompileJob`."""
 
     argv: tuple[str, ...]
@@ -42,8 +39,7 @@ class Command:
     rejected_exit_codes: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Messages:
+class Messages(NamedTuple):
     """What a compiler said."""
 
     stdout: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from willitcompile.languages import Messages
 from willitcompile.languages.paths import as_named
@@ -46,7 +45,7 @@ def messages(stdout: bytes, stderr: bytes, prefix: str) -> Messages:
         if diagnostic is not None:
             diagnostics.append(diagnostic)
     for index, found in fixits.items():
-        diagnostics[index] = replace(diagnostics[index], fixits=tuple(found))
+        diagnostics[index] = diagnostics[index]._replace(fixits=tuple(found))
     return Messages(stdout.decode("utf-8", "backslashreplace"), "\n".join(kept), tuple(diagnostics))
 
 

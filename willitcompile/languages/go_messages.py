@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from willitcompile.languages import Messages
 from willitcompile.languages.paths import as_named
@@ -72,5 +71,5 @@ def _placed(place: re.Match[str], severity: str, prefix: str) -> Diagnostic:
 def _finish(found: list[Diagnostic], continues: list[str]) -> None:
     """Give the last diagnostic the lines that continue it."""
     if found and continues:
-        found[-1] = replace(found[-1], message="\n".join((found[-1].message, *continues)))
+        found[-1] = found[-1]._replace(message="\n".join((found[-1].message, *continues)))
     continues.clear()

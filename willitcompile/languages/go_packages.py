@@ -224,6 +224,5 @@ def _send_tree(tree: SourceTree, path: str, wanted: str) -> None:
 
 
 def _with_main(unit: SourceUnit, name: str) -> SourceUnit:
-    from dataclasses import replace
 
-    return replace(unit, main=(name,))
+    return unit._replace(main=(name,))

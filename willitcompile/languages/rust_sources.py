@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MOST = 10_000
 """Modules, and includes, of one file that are believed. A unit has no more files than that anyway."""
@@ -34,8 +34,7 @@ _COMMENT_EDGE = re.compile(rb"/\*|\*/")
 _WORD = re.compile(rb"[\w\x80-\xff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
+class Module(NamedTuple):
     """One `mod name;`."""
 
     name: str
@@ -47,8 +46,7 @@ class Module:
     """Whether there is a plain `#[path]`, so that the name says nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outline:
+class Outline(NamedTuple):
     """What a file says about others, and about its crate."""
 
     modules: tuple[Module, ...]

@@ -7,9 +7,8 @@ what it printed to a proper end and raises the error again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from willitcompile.errors import RequestError
 from willitcompile.model import Limits
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from willitcompile.model import CheckResult
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(NamedTuple):
     """How to say it. A report for machines pays no attention to it."""
 
     color: bool = False
@@ -29,7 +27,7 @@ class Style:
     """Only what does not compile."""
 
     verbose: bool = False
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = Limits()
     """Those of the check, to say which of them was reached and what to type for more."""
 
 

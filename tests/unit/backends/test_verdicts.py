@@ -105,7 +105,7 @@ def test_a_source_cannot_forge_a_file_that_grew_too_large() -> None:
 @pytest.mark.parametrize(
     "stderr",
     [
-        b"g++: fatal error: cannot execute 'cc1plus': vfork: Resource temporarily unavailable\ncompilation terminated.\n",
+        b"g++: fatal error: cannot execute 'cc1': vfork: Resource temporarily unavailable\ncompilation terminated.\n",
         b"fmt: fork/exec /usr/local/go/pkg/tool/linux_amd64/compile: resource temporarily unavailable\n",
     ],
 )

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,7 +26,7 @@ def result() -> Callable[..., CheckResult]:
             compiler="g++ (Debian 12.2.0-14) 12.2.0",
             isolation="namespaces",
         )
-        mine = {name: fields.pop(name) for name in list(fields) if name in CompileResult.__slots__}
+        mine = {name: fields.pop(name) for name in list(fields) if name in CompileResult._fields}
         for name in ("stdout", "stderr"):  # those of CheckResult, decoded
             fields.setdefault(name, mine.pop(name, ""))
         base = CheckResult(
@@ -36,10 +35,10 @@ def result() -> Callable[..., CheckResult]:
             toolchain="gcc-12",
             standard="c++17",
             backend="sandbox",
-            result=replace(compiled, **mine),
+            result=compiled._replace(**mine),
             stdout="",
             stderr="",
         )
-        return replace(base, **fields)
+        return base._replace(**fields)
 
     return make

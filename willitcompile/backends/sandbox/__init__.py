@@ -10,14 +10,13 @@ import _thread
 import itertools
 import os
 import select
-from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from willitcompile.backends.sandbox import landlock
 from willitcompile.backends.sandbox.bubblewrap import ARGUMENTS_FD, ROOT, bubblewrap_arguments
 from willitcompile.backends.sandbox.cgroups import clear_cgroup, find_cgroups, stale_cgroups
 from willitcompile.backends.sandbox.host import host_toolchains
-from willitcompile.backends.sandbox.plan import Ending, Plan, limits_as_tuple
+from willitcompile.backends.sandbox.plan import Ending, Plan
 from willitcompile.backends.sandbox.starter import Starter, read_ending
 from willitcompile.backends.sandbox.workspace import Session, remove_tree, stale_sessions
 from willitcompile.backends.seccomp import UnsupportedArchitectureError, bpf_filter
@@ -266,14 +265,13 @@ class SandboxBackend:
             workspace=workspace,
             cgroup_name=name,
             cgroups=(self._cgroups.version, dict(self._cgroups.directories)) if self._cgroups else None,
-            limits=limits_as_tuple(limits),
+            limits=tuple(limits),
             seccomp=self._seccomp,
         )
         is_root = os.geteuid() == 0
         open_to_all = is_root and _world_readable(readable)
         if mechanism == "namespaces":
-            return replace(
-                plan,
+            return plan._replace(
                 argv=(self._bwrap, "--args", str(ARGUMENTS_FD), "--", *compiler),
                 arguments=bubblewrap_arguments(
                     readable=readable,
@@ -285,8 +283,7 @@ class SandboxBackend:
                 ),
                 uid=_unused_uid() if open_to_all and _strangers_may_make_namespaces() else None,
             )
-        return replace(
-            plan,
+        return plan._replace(
             landlock_abi=self._landlock_abi,
             rules=_landlock_rules(readable, workspace, self._landlock_abi),
             workdir=os.path.normpath(f"{workspace}/src/{job.workdir}"),

@@ -6,8 +6,7 @@ import errno
 import os
 import signal
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from willitcompile.backends.sandbox.workspace import PREFIX, session_is_live
 from willitcompile.model import MIB
@@ -29,8 +28,7 @@ g++ on <regex> at 100 MiB.
 _CONTROLLERS = ("memory", "pids", "cpu")
 
 
-@dataclass(frozen=True, slots=True)
-class Cgroups:
+class Cgroups(NamedTuple):
     """Where job cgroups can be made. On version 1, a directory for each controller; on version 2, one for all."""
 
     version: int

@@ -62,7 +62,7 @@ def _put_off_trimming(path: str) -> None:
         return
 
 
-class _NotPrepared(Exception):  # noqa: N818
+class _NotPrepared(Exception):
     """go failed; the text says how."""
 
 

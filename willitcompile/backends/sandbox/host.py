@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 from binascii import crc32
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from willitcompile.model import Toolchain
 
@@ -29,8 +29,7 @@ MOST_ENVIRONMENTS = 16
 MAX_FILE_BYTES = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class HostToolchain:
+class HostToolchain(NamedTuple):
     """A compiler of this host, with what a sandbox must show and set for it to work."""
 
     toolchain: Toolchain
@@ -49,7 +48,7 @@ class HostToolchain:
     identity: str
     """Changes when the compiler does: made of the real path, size and modification time of its files."""
 
-    arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    arguments: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """By role, what comes before the arguments of a job, because there is no /proc."""
 
     links: tuple[tuple[str, str], ...] = ()
@@ -69,16 +68,14 @@ class HostToolchain:
         return go_seeds(self, notify)
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOut(NamedTuple):
     """A program that looked like a compiler and is not offered."""
 
     program: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
+class Survey(NamedTuple):
     """What this host has."""
 
     toolchains: tuple[HostToolchain, ...]
@@ -201,13 +198,15 @@ def _toolchain(item: dict[str, Any]) -> HostToolchain:
 def _save(file: str, variables: Mapping[str, str], found: Survey) -> None:
     """Keep it for the next start. A cache that cannot be written is none."""
     import json
-    from dataclasses import asdict
 
     document = {
         "format": FORMAT,
         "variables": variables,
         "watched": found.watched,
-        "toolchains": [asdict(item) for item in found.toolchains],
+        "toolchains": [
+            item._asdict() | {"toolchain": item.toolchain._asdict(), "arguments": dict(item.arguments)}
+            for item in found.toolchains
+        ],
         "left_out": [[item.program, item.reason] for item in found.left_out],
     }
     temporary = f"{file}.{os.urandom(8).hex()}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from willitcompile.backends.sandbox.host_files import is_elf, libraries, links_in, own_prefix
 from willitcompile.backends.sandbox.host_run import Answer, Unusable
@@ -30,8 +30,7 @@ _STANDARD_LIBRARY_PLACE = re.compile(r"(/usr)?/lib(64|32)?(/[^/]+-linux-[^/]+)?"
 """Where a dynamic loader looks without /etc/ld.so.cache."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A compiler that answers, before it is put in order with its siblings."""
 
     family: str
@@ -46,7 +45,7 @@ class Found:
     environment: Mapping[str, str]
     parts: tuple[str, ...]
     """The files that make it this compiler and no other."""
-    arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    arguments: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     links: tuple[tuple[str, str], ...] = ()
 
 

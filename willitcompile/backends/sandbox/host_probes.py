@@ -9,8 +9,7 @@ import re
 import stat
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from willitcompile.backends.sandbox import host, host_c, host_files, host_go, host_run, host_rust
 from willitcompile.backends.sandbox.host_run import Asker, Unusable
@@ -34,8 +33,7 @@ _ELSEWHERE = {
 """Where packages put compilers that may not be on PATH."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A program that may be a compiler."""
 
     family: str

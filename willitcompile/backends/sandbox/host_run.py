@@ -7,8 +7,7 @@ import selectors
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,12 +22,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Unusable(Exception):  # noqa: N818 - the end of a question, not a failure of ours
+class Unusable(Exception):
     """A program that cannot be offered as a compiler; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a program said. Undecodable bytes are kept as surrogates, since the text may hold paths."""
 
     code: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from willitcompile.backends.sandbox.host_c import Found, first_line, loader_environment, shared_libraries
@@ -91,8 +90,7 @@ def with_linker(rust: Found, linker: str | None, toolchain: Found | None) -> Fou
     environment = {"PATH": ":".join(dict.fromkeys(paths))}
     if directories:
         environment["LD_LIBRARY_PATH"] = ":".join(dict.fromkeys(directories))
-    return replace(
-        rust,
+    return rust._replace(
         needs=(*rust.needs, linker, *toolchain.needs),
         environment=environment,
         parts=(*rust.parts, *toolchain.parts),

@@ -2,29 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
-
-if TYPE_CHECKING:
-    from willitcompile.model import Limits
-
-LimitsTuple: TypeAlias = tuple[float, int, float | None, int, int, int]
-"""The fields of `Limits`, in their order."""
+from typing import NamedTuple
 
 
-def limits_as_tuple(limits: Limits) -> LimitsTuple:
-    return (
-        limits.wall_seconds,
-        limits.memory_bytes,
-        limits.cpus,
-        limits.processes,
-        limits.output_bytes,
-        limits.file_bytes,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What a supervisor does. It crosses a process boundary by marshal, hence the plain fields."""
 
     argv: tuple[str, ...]
@@ -33,7 +14,8 @@ class Plan:
     """The job's directory, with `src` and `tmp`; removed at the end."""
     cgroup_name: str
     cgroups: tuple[int, dict[str, str]] | None
-    limits: LimitsTuple
+    limits: tuple[float | None, ...]
+    """The fields of `Limits`."""
     seccomp: bytes
     arguments: bytes | None = None
     """For `bwrap --args`; None runs `argv` under Landlock."""
@@ -47,8 +29,7 @@ class Plan:
     seeds: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How a compile ended, before anybody judges it."""
 
     exit_code: int | None

@@ -54,9 +54,8 @@ class Starter:
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
         memory = os.memfd_create("plan", os.MFD_CLOEXEC)
         try:
-            fields = tuple(getattr(plan, name) for name in Plan.__slots__)
             with open(memory, "wb", closefd=False) as file:
-                marshal.dump(fields, file)
+                marshal.dump(tuple(plan), file)
                 file.seek(0)
             descriptors = array.array("i", [memory, stdout, stderr, theirs.fileno()])
             self._socket.sendmsg([b"."], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)])

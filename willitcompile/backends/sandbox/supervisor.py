@@ -37,7 +37,7 @@ def supervise(plan_fd: int, stdout: int, stderr: int, channel: int) -> None:
     failure = None
     ending = None
     try:
-        limits = Limits(*plan.limits)
+        limits = Limits._make(plan.limits)
         if plan.cgroups:
             cgroup = JobCgroup(Cgroups(*plan.cgroups), plan.cgroup_name, limits)
         ending = _run(plan, limits, cgroup, stdout, stderr, channel)
@@ -49,9 +49,8 @@ def supervise(plan_fd: int, stdout: int, stderr: int, channel: int) -> None:
             cgroup.remove()
         remove_tree(plan.workspace)
         ending = ending or Ending(None, None, None, 0, 0, 0, 0.0, failure)
-        fields = tuple(getattr(ending, name) for name in Ending.__slots__)
         try:
-            os.write(channel, marshal.dumps(fields))
+            os.write(channel, marshal.dumps(tuple(ending)))
         except BrokenPipeError:
             pass  # nobody is left to tell
 
