@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sandbox.conftest import as_ordinary_user, open_to_all
+from tests.users import as_ordinary_user, open_to_all
 from willitcompile.backends.sandbox import SandboxBackend
 from willitcompile.model import CompileJob, CompileResult
 

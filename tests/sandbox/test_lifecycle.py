@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.contract.leftovers import leftovers
-from tests.sandbox.conftest import as_ordinary_user
+from tests.users import as_ordinary_user
 from willitcompile.backends.sandbox import SandboxBackend, clean
 from willitcompile.backends.sandbox.workspace import PREFIX, workspace_base
 from willitcompile.model import MIB, CompileJob, CompileResult, Limits, Verdict
