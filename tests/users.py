@@ -21,6 +21,11 @@ def as_ordinary_user(function: Callable[[], str]) -> str:
     """What a function returns when a user without privileges calls it."""
     if os.geteuid() != 0:
         return function()
+    # Python itself may lie where only root can read.
+    import willitcompile.backends.sandbox.leftovers
+    import willitcompile.backends.sandbox.supervisor
+    import willitcompile.backends.verdicts  # noqa: F401
+
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -12,15 +12,12 @@ import os
 import select
 from typing import TYPE_CHECKING, Self
 
-from willitcompile.backends.sandbox import landlock
 from willitcompile.backends.sandbox.bubblewrap import ARGUMENTS_FD, ROOT, bubblewrap_arguments
-from willitcompile.backends.sandbox.cgroups import clear_cgroup, find_cgroups, stale_cgroups
 from willitcompile.backends.sandbox.host import host_toolchains
 from willitcompile.backends.sandbox.plan import Ending, Plan
 from willitcompile.backends.sandbox.starter import Starter, read_ending
-from willitcompile.backends.sandbox.workspace import Session, remove_tree, stale_sessions
+from willitcompile.backends.sandbox.workspace import Session, remove_tree
 from willitcompile.backends.seccomp import UnsupportedArchitectureError, bpf_filter
-from willitcompile.backends.verdicts import judge
 from willitcompile.errors import BackendFailed, BackendUnavailable, Interrupted, ToolchainMissing
 from willitcompile.model import CompileResult
 
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from willitcompile.backends import CancelToken
-    from willitcompile.backends.sandbox.cgroups import Cgroups
     from willitcompile.backends.sandbox.host import HostToolchain
     from willitcompile.model import CompileJob, Finding, Toolchain
 
@@ -60,8 +56,7 @@ class SandboxBackend:
         """
         self._notify = notify
         self._bwrap = _find_program("bwrap")
-        self._landlock_abi = landlock.abi_version()
-        self._mechanisms = _choose(isolation, self._bwrap, self._landlock_abi)
+        self._mechanisms = _choose(isolation, self._bwrap)
         self._proven = False
         self._lock = _thread.allocate_lock()
         self._given = toolchains
@@ -70,7 +65,7 @@ class SandboxBackend:
         self._running: set[_socket.socket] = set()
         self._count = itertools.count(1)
         self._closed = False
-        self._cgroups = find_cgroups()
+        self._with_cgroups = True
         try:
             self._seccomp = bpf_filter()
         except UnsupportedArchitectureError as error:
@@ -95,7 +90,7 @@ class SandboxBackend:
 
     def forgo_cgroups(self) -> None:
         """From the next job on do without them, as on a host where none can be made."""
-        self._cgroups = None
+        self._with_cgroups = False
 
     def toolchains(self) -> Sequence[Toolchain]:
         return [host.toolchain for host in self._host_toolchains().values()]
@@ -115,11 +110,12 @@ class SandboxBackend:
             if isinstance(result, CompileResult):
                 return result
             with self._lock:
-                if self._proven or (len(self._mechanisms) == 1 and mechanism == self.isolation):
+                if mechanism != self.isolation:
+                    continue  # another thread has found out already
+                if self._proven or len(self._mechanisms) == 1 or not _landlock_abi():
                     raise BackendFailed(f"compile with {job.toolchain}", result, "will-it-compile doctor")
-                if mechanism == self.isolation:
-                    # bubblewrap is there, but this host lets it make no namespaces: containers, hardened kernels.
-                    self._mechanisms = self._mechanisms[1:]
+                # bubblewrap is there, but this host lets it make no namespaces: containers, hardened kernels.
+                self._mechanisms = self._mechanisms[1:]
 
     def image_exists(self, image: str) -> bool:  # noqa: ARG002
         """There are no images here."""
@@ -134,7 +130,6 @@ class SandboxBackend:
             _stop(channel)
         self._starter.close()
         os.close(self._session.lock)
-        clear_stale(self._cgroups)
 
     def __enter__(self) -> Self:
         return self
@@ -179,6 +174,8 @@ class SandboxBackend:
         self._proven = True
         if ending.stopped == "cancelled" and not truncated:
             raise Interrupted(f"compile with {job.toolchain}", "it was cancelled", "run it again")
+        from willitcompile.backends.verdicts import judge
+
         verdict, limit = judge(
             exit_code=ending.exit_code,
             killed_by=ending.signal,
@@ -222,6 +219,9 @@ class SandboxBackend:
         try:
             if self._closed:
                 _stop(channel)
+            # While the compile runs there is time for what comes after it.
+            from willitcompile.backends import verdicts  # noqa: F401
+
             heads, truncated = _read_heads((out_read, err_read), channel, output_bytes, cancel)
             return heads[0], heads[1], truncated, read_ending(channel)
         except BaseException:
@@ -264,7 +264,7 @@ class SandboxBackend:
             },
             workspace=workspace,
             cgroup_name=name,
-            cgroups=(self._cgroups.version, dict(self._cgroups.directories)) if self._cgroups else None,
+            with_cgroup=self._with_cgroups,
             limits=tuple(limits),
             seccomp=self._seccomp,
         )
@@ -284,8 +284,8 @@ class SandboxBackend:
                 uid=_unused_uid() if open_to_all and _strangers_may_make_namespaces() else None,
             )
         return plan._replace(
-            landlock_abi=self._landlock_abi,
-            rules=_landlock_rules(readable, workspace, self._landlock_abi),
+            landlock_abi=_landlock_abi(),
+            rules=_landlock_rules(readable, workspace),
             workdir=os.path.normpath(f"{workspace}/src/{job.workdir}"),
             uid=_unused_uid() if is_root else None,
             read_everything=is_root and not open_to_all,
@@ -293,15 +293,15 @@ class SandboxBackend:
         )
 
 
-def _choose(isolation: str, bwrap: str | None, abi: int) -> tuple[str, ...]:
-    possible = tuple(name for name, there in (("namespaces", bool(bwrap)), ("landlock", abi > 0)) if there)
-    chosen = possible if isolation == "auto" else tuple(name for name in possible if name == isolation)
-    if chosen:
-        return chosen
-    missing = {
-        "namespaces": "bubblewrap (bwrap) is not on PATH",
-        "landlock": "this kernel offers no Landlock",
-    }
+def _choose(isolation: str, bwrap: str) -> tuple[str, ...]:
+    """The mechanisms that may be tried, in this order."""
+    if bwrap and isolation == "auto":
+        return MECHANISMS
+    if bwrap and isolation == "namespaces":
+        return ("namespaces",)
+    if isolation != "namespaces" and _landlock_abi():
+        return ("landlock",)
+    missing = {"namespaces": "bubblewrap (bwrap) is not on PATH", "landlock": "this kernel offers no Landlock"}
     wanted = MECHANISMS if isolation == "auto" else (isolation,)
     raise BackendUnavailable("compile in the sandbox", " and ".join(missing[name] for name in wanted), _REMEDY)
 
@@ -319,13 +319,22 @@ def _seed_roots(seeds: tuple[tuple[str, str], ...]) -> list[str]:
     return [os.path.commonpath([target for _, target in seeds])] if seeds else []
 
 
-def _landlock_rules(readable: list[str], workspace: str, abi: int) -> tuple[tuple[str, int], ...]:
+def _landlock_abi() -> int:
+    """Imported only where it is asked, because ctypes is."""
+    from willitcompile.backends.sandbox import landlock
+
+    return landlock.abi_version()
+
+
+def _landlock_rules(readable: list[str], workspace: str) -> tuple[tuple[str, int], ...]:
+    from willitcompile.backends.sandbox import landlock
+
     # A link needs no rule, what it leads to has its own: one for /lib would open all of /usr/lib.
     rules = [(path, landlock.READ_EXECUTE) for path in readable if not os.path.islink(path)]
     # clang looks for gcc's directories by listing what is above them.
     rules += [(above, landlock.LIST) for path in readable for above in _parents_to_list(path)]
     rules.append((f"{workspace}/src", landlock.READ))
-    rules.append((f"{workspace}/tmp", landlock.everything(abi)))
+    rules.append((f"{workspace}/tmp", landlock.everything(landlock.abi_version())))
     rules.append(("/dev/null", landlock.DEVICE))
     rules += [(path, landlock.READ) for path in ("/dev/zero", "/dev/urandom")]
     return tuple(rules)
@@ -413,23 +422,15 @@ def _stop(channel: _socket.socket) -> None:
         return  # it ended by itself
 
 
-def clear_stale(cgroups: Cgroups | None) -> list[str]:
-    """Clear away what a killed process left, as paths."""
-    found = stale_cgroups(cgroups)
-    for path in found:
-        clear_cgroup(path)
-    directories = stale_sessions()
-    for path in directories:
-        remove_tree(path)
-    return found + directories
-
-
 def open_backend(notify: Callable[[str], None] = lambda _: None) -> SandboxBackend:
     return SandboxBackend(notify=notify)
 
 
 def clean() -> list[str]:
     """Clear away what killed runs left on this host. Returns what was cleared."""
+    from willitcompile.backends.sandbox.cgroups import find_cgroups
+    from willitcompile.backends.sandbox.leftovers import clear_stale
+
     return clear_stale(find_cgroups())
 
 

@@ -115,12 +115,15 @@ def _delegate_to_children(own: str) -> Cgroups | None:
         with open(own + "/cgroup.controllers") as file:
             offered = [name for name in _CONTROLLERS if name in file.read().split()]
         with open(own + "/cgroup.procs") as file:
-            alone = file.read().split() == [str(os.getpid())]
+            inside = file.read().split()
+        # This is the starter; the process that asked is its parent.
+        alone = set(inside) <= {str(os.getpid()), str(os.getppid())}
         if not (alone and "memory" in offered and os.access(own, os.W_OK)):
             return None
         aside = f"{own}/supervisor"
         os.makedirs(aside, exist_ok=True)
-        _put(aside + "/cgroup.procs", "0")
+        for pid in inside:
+            _put(aside + "/cgroup.procs", pid)
         _put(own + "/cgroup.subtree_control", " ".join("+" + name for name in offered))
     except (OSError, ValueError):
         return None

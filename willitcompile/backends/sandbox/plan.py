@@ -13,7 +13,7 @@ class Plan(NamedTuple):
     workspace: str
     """The job's directory, with `src` and `tmp`; removed at the end."""
     cgroup_name: str
-    cgroups: tuple[int, dict[str, str]] | None
+    with_cgroup: bool
     limits: tuple[float | None, ...]
     """The fields of `Limits`."""
     seccomp: bytes

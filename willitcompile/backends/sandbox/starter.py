@@ -19,10 +19,11 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from willitcompile.backends.sandbox.plan import Ending, Plan
-from willitcompile.backends.sandbox.supervisor import supervise
 from willitcompile.backends.sandbox.workspace import remove_tree
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from willitcompile.backends.sandbox.workspace import Session
 
 _CHANNEL, _LOCK = 3, 4
@@ -111,8 +112,15 @@ def _live(channel: int, lock: int, session_path: str) -> NoReturn:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         _keep_only(channel, lock)
-        _serve(_socket.socket(fileno=_CHANNEL))
+        # Here rather than above, so that they are imported while the other process prepares its first job.
+        from willitcompile.backends.sandbox.cgroups import find_cgroups
+        from willitcompile.backends.sandbox.leftovers import clear_stale
+        from willitcompile.backends.sandbox.supervisor import supervise
+
+        cgroups = find_cgroups()
+        _serve(_socket.socket(fileno=_CHANNEL), lambda *descriptors: supervise(cgroups, *descriptors))
         remove_tree(session_path)
+        clear_stale(cgroups)
         code = 0
     finally:
         os._exit(code)
@@ -135,7 +143,7 @@ def _keep_only(channel: int, lock: int) -> None:
     os.closerange(_LOCK + 1, os.sysconf("SC_OPEN_MAX"))
 
 
-def _serve(channel: _socket.socket) -> None:
+def _serve(channel: _socket.socket, supervise: Callable[..., None]) -> None:
     """Fork a supervisor for each message until the other end is closed, then wait for them all."""
     sizes = _socket.CMSG_LEN(4 * array.array("i").itemsize)
     while True:

@@ -29,7 +29,8 @@ _TICK_SECONDS_WITHOUT_CGROUP = 0.01
 """How often memory is looked at. Where no kernel limit stands behind it, a job gains about 2 GB a second."""
 
 
-def supervise(plan_fd: int, stdout: int, stderr: int, channel: int) -> None:
+def supervise(cgroups: Cgroups | None, plan_fd: int, stdout: int, stderr: int, channel: int) -> None:
+    """Run one plan to its end, and report an `Ending` to the channel. `cgroups` is where one can be made."""
     with open(plan_fd, "rb") as file:
         plan = Plan(*marshal.load(file))  # noqa: S302 - from our own parent
     _libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -38,8 +39,8 @@ def supervise(plan_fd: int, stdout: int, stderr: int, channel: int) -> None:
     ending = None
     try:
         limits = Limits._make(plan.limits)
-        if plan.cgroups:
-            cgroup = JobCgroup(Cgroups(*plan.cgroups), plan.cgroup_name, limits)
+        if cgroups and plan.with_cgroup:
+            cgroup = JobCgroup(cgroups, plan.cgroup_name, limits)
         ending = _run(plan, limits, cgroup, stdout, stderr, channel)
     except Exception as error:  # noqa: BLE001 - nobody is above to see it: it travels in the report
         failure = f"{type(error).__name__}: {error}"
