@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from willitcompile import languages, toolchains
 from willitcompile.backends import CancelToken
 from willitcompile.errors import Interrupted, RequestError, SourceError, ToolchainMissing, UnknownStandard
-from willitcompile.files import files_below
+from willitcompile.files import below, files_below
 from willitcompile.languages import CompileOptions
 from willitcompile.model import CheckResult, CompileJob, Limits, SourceUnit, Verdict
 from willitcompile.sources import SizeLimits, SourceTree
@@ -162,13 +162,30 @@ def _tree(request: CheckRequest, source: str, language: Language | None = None, 
         # As gcc and go want a name with an extension, it gets one, which stands in their messages too.
         source = "stdin" + (_extension(language) if language else "")
         stdin = {source: request.stdin or b""}
+    roots = [root] if root else []
+    if language and language.project_file and source != STDIN and not stdin:
+        roots += _project(source, language.project_file)
     return SourceTree(
         source,
-        roots=(root,) if root else (),
+        roots=roots,
         include_dirs=request.include_dirs,
         limits=request.sizes,
         virtual=stdin,
     )
+
+
+def _project(source: str, project_file: str) -> list[str]:
+    """The nearest directory above a source that has this file, as far up as the current directory: it is given too.
+
+    A source typed as `cmd/tool/main.go` belongs to the module whose directory one stands in.
+    """
+    here = os.getcwd()
+    directory = os.path.dirname(os.path.abspath(source))
+    while below(directory, here):
+        if os.path.isfile(os.path.join(directory, project_file)):
+            return [directory]
+        directory = os.path.dirname(directory)
+    return []
 
 
 def _extension(language: Language) -> str:
@@ -301,6 +318,7 @@ def _prepare(check: PlannedCheck, request: CheckRequest) -> tuple[SourceUnit, st
         workdir=unit.workdir,
         environment=command.environment,
         limits=request.limits,
+        link=request.options.link,
         rejected_exit_codes=command.rejected_exit_codes,
     )
     return unit, standard, job

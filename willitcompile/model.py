@@ -118,6 +118,8 @@ class CompileJob(NamedTuple):
     """Added to the few variables that a backend sets itself: PATH, HOME, TMPDIR, LC_ALL."""
 
     limits: Limits = Limits()
+    link: bool = False
+    """Whether it builds a program, and so needs a linker."""
     rejected_exit_codes: frozenset[int] = frozenset({1})
     """The exit codes by which this compiler says no; any other that is not 0 means that it crashed."""
 

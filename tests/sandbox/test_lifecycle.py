@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.contract.leftovers import leftovers
+from tests.contract.leftovers import left_since, leftovers
 from tests.users import as_ordinary_user
 from willitcompile.backends.sandbox import SandboxBackend, clean
 from willitcompile.backends.sandbox.workspace import PREFIX, workspace_base
@@ -32,7 +32,7 @@ HERE = Path(__file__).parent
 def nothing_left() -> Iterator[None]:
     before = leftovers()
     yield
-    assert leftovers() - before == frozenset()
+    assert left_since(before) == frozenset()
 
 
 @pytest.fixture(scope="module")

@@ -66,6 +66,10 @@ class Language(Protocol):
         """Of files that can be compiled alone but are not looked for in a directory."""
 
     @property
+    def project_file(self) -> str:
+        """The file by which a directory above a source is its project's: `go.mod`; empty for none."""
+
+    @property
     def families(self) -> tuple[str, ...]:
         """The toolchain families that compile it, the preferred first."""
 

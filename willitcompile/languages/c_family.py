@@ -43,6 +43,7 @@ class CLanguage:
         self.aliases = aliases
         self.extensions = extensions
         self.headers = headers
+        self.project_file = ""
         self.families = ("gcc", "clang")
         self._years = years
         """By standard without its prefix, oldest first, every spelling of it: `{"23": ("23", "2b")}`."""

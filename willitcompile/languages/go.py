@@ -42,6 +42,7 @@ class Go:
     aliases = ("golang",)
     extensions = frozenset({".go"})
     headers: frozenset[str] = frozenset()
+    project_file = "go.mod"
     families = ("go",)
 
     @property

@@ -27,6 +27,7 @@ class Rust:
     aliases = ("rs",)
     extensions = frozenset({".rs"})
     headers: frozenset[str] = frozenset()
+    project_file = "Cargo.toml"
     families = ("rustc",)
     standards = ("2015", "2018", "2021", "2024")
 

@@ -54,7 +54,7 @@ def confined(
     """Run in bubblewrap with only the toolchain's files, `directory` at /job, and no /proc."""
     arguments = ["--unshare-all", "--die-with-parent", "--dev-bind", "/dev/null", "/dev/null"]
     caches = {os.path.dirname(os.path.dirname(target)) for _, target in seeds}
-    for path in (*item.readable, *caches):
+    for path in (*(item.readable_to_link or item.readable), *caches):
         if os.path.islink(path):
             arguments += ["--symlink", os.readlink(path), path]
         else:
@@ -171,10 +171,10 @@ def test_shows_nothing_of_the_host_but_the_toolchain(chosen: Choose, name: str) 
     item = chosen(name)
     home = os.path.expanduser("~")
     hidden = ["/etc/passwd", "/proc/1/status", "/usr/bin/env", "/bin/sh", f"{home}/.bashrc", "/usr/share"]
-    shown = [path for path in item.readable if not os.path.islink(path)]
+    shown = [path for path in (item.readable_to_link or item.readable) if not os.path.islink(path)]
     for path in hidden:
         assert not any(path == entry or path.startswith(entry + "/") for entry in shown)
-    for entry in item.readable:
+    for entry in item.readable_to_link or item.readable:
         assert os.path.isabs(entry)
         assert os.path.lexists(entry)
         # The sandbox can make each entry at its place, since its parents are no links.

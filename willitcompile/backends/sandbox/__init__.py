@@ -23,7 +23,7 @@ from willitcompile.model import CompileResult
 
 if TYPE_CHECKING:
     import _socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
     from willitcompile.backends import CancelToken
@@ -62,6 +62,7 @@ class SandboxBackend:
         self._given = toolchains
         self._hosts: dict[str, HostToolchain] | None = None
         self._seeds: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._open_to_all: dict[tuple[str, ...], bool] = {}
         self._running: set[_socket.socket] = set()
         self._count = itertools.count(1)
         self._closed = False
@@ -240,6 +241,11 @@ class SandboxBackend:
             self._seeds[name] = host.seeds(self._notify)
         return self._seeds[name]
 
+    def _is_open_to_all(self, readable: tuple[str, ...]) -> bool:
+        if readable not in self._open_to_all:
+            self._open_to_all[readable] = _world_readable(readable)
+        return self._open_to_all[readable]
+
     def _plan(
         self,
         job: CompileJob,
@@ -251,7 +257,8 @@ class SandboxBackend:
     ) -> Plan:
         limits = job.limits
         compiler = (host.programs[job.argv[0]], *host.arguments.get(job.argv[0], ()), *job.argv[1:])
-        readable = [*host.readable, *_LOCALE, *_seed_roots(seeds)]
+        needed = (job.link and host.readable_to_link) or host.readable
+        readable = [*needed, *_LOCALE, *_seed_roots(seeds)]
         root = ROOT if mechanism == "namespaces" else workspace
         plan = Plan(
             argv=compiler,
@@ -269,7 +276,7 @@ class SandboxBackend:
             seccomp=self._seccomp,
         )
         is_root = os.geteuid() == 0
-        open_to_all = is_root and _world_readable(readable)
+        open_to_all = is_root and self._is_open_to_all(tuple(readable))
         if mechanism == "namespaces":
             return plan._replace(
                 argv=(self._bwrap, "--args", str(ARGUMENTS_FD), "--", *compiler),
@@ -372,7 +379,7 @@ def _strangers_may_make_namespaces() -> bool:
     return True
 
 
-def _world_readable(paths: list[str]) -> bool:
+def _world_readable(paths: Iterable[str]) -> bool:
     """Whether a stranger can reach all of these."""
     for path in paths:
         real = os.path.realpath(path)

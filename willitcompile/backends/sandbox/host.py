@@ -17,7 +17,7 @@ from willitcompile.model import Toolchain
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-FORMAT = 1
+FORMAT = 2
 """Of that file; a file of another format is not used. Nor is one by another version of this package:
 the modules that ask the compilers are among the files that it watches."""
 
@@ -47,6 +47,9 @@ class HostToolchain(NamedTuple):
 
     identity: str
     """Changes when the compiler does: made of the real path, size and modification time of its files."""
+
+    readable_to_link: tuple[str, ...] = ()
+    """`readable` for a job that builds a program, where that takes more. Each path costs a job a mount."""
 
     arguments: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """By role, what comes before the arguments of a job, because there is no /proc."""
@@ -188,6 +191,7 @@ def _toolchain(item: dict[str, Any]) -> HostToolchain:
         toolchain=Toolchain(**{**about, "aliases": tuple(about["aliases"])}),
         programs=item["programs"],
         readable=tuple(item["readable"]),
+        readable_to_link=tuple(item["readable_to_link"]),
         environment=item["environment"],
         identity=item["identity"],
         arguments={role: tuple(words) for role, words in item["arguments"].items()},

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from willitcompile.backends.sandbox.host_run import Asker
 
-_TOOLS = ("as", "ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold", "objcopy")
+_LINKERS = ("ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold")
+_TOOLS = ("as", *_LINKERS, "objcopy")
 """What a driver runs by name. objcopy is for -gsplit-dwarf."""
 _INNER = ("cc1", "cc1plus", "collect2", "lto-wrapper", "lto1")
 """What gcc keeps in a directory of its own."""
@@ -42,6 +43,8 @@ class Found(NamedTuple):
     programs: Mapping[str, str]
     needs: tuple[str, ...]
     """Paths to show, as they are used: with symlinks on the way, nested, perhaps missing."""
+    link_needs: tuple[str, ...]
+    """What only building a program needs beyond that."""
     environment: Mapping[str, str]
     parts: tuple[str, ...]
     """The files that make it this compiler and no other."""
@@ -71,6 +74,7 @@ def investigate_c(family: str, program: str, asker: Asker) -> Found:
     if not accepted:
         raise Unusable("compiles neither C nor C++")
     parts = _parts(program, programs.values(), asker)
+    linkers = [part for part in parts if os.path.basename(part) in _LINKERS]
     loaded = shared_libraries(parts, asker)
     return Found(
         family=family,
@@ -83,7 +87,8 @@ def investigate_c(family: str, program: str, asker: Asker) -> Found:
         standards={language: standards for language, (standards, _) in accepted.items()},
         defaults={language: default for language, (_, default) in accepted.items()},
         programs=programs,
-        needs=(*parts, *loaded, *_needs(family, programs, asker)),
+        needs=(*(part for part in parts if part not in linkers), *loaded, *_needs(family, programs, asker)),
+        link_needs=tuple(linkers),
         environment=_environment(parts, loaded),
         parts=(*parts, *loaded),
     )

@@ -61,6 +61,7 @@ def investigate_go(program: str, asker: Asker) -> Found:
         defaults={"go": f"go1.{minor}"},
         programs={"go": program},
         needs=(program, *loaded, root, *links),
+        link_needs=(),
         environment={"PATH": os.path.dirname(program), "GOROOT": root, **loader_environment(loaded)},
         parts=(*parts, *loaded, os.path.join(root, "VERSION")),
     )

@@ -70,7 +70,7 @@ def look_around(variables: Mapping[str, str]) -> host.Survey:
     found = [(candidate, _linking(result, linker, found)) for candidate, result in found]
     watched = {os.path.realpath(module.__file__) for module in _OURS if module.__file__}
     watched.update(directories, _watched_places(variables), (candidate.program for candidate in candidates))
-    watched.update(path for _, result in found for path in (*result.parts, *result.needs))
+    watched.update(path for _, result in found for path in (*result.parts, *result.needs, *result.link_needs))
     if linker:
         watched.add(linker)
     return host.Survey(
@@ -204,6 +204,7 @@ def _host_toolchain(candidate: Candidate, found: Found) -> host.HostToolchain:
         ),
         programs=found.programs,
         readable=host_files.minimal(found.needs),
+        readable_to_link=host_files.minimal((*found.needs, *found.link_needs)),
         environment=found.environment,
         identity=_identity(found),
         arguments=found.arguments,

@@ -56,6 +56,7 @@ def investigate_rust(program: str, asker: Asker) -> Found:
         programs={"rustc": program},
         # A toolchain of rustup's holds a gigabyte of documentation beside these, which does no harm.
         needs=(program, *loaded, own or rustlib, *_linked_libraries(rustlib)),
+        link_needs=(),
         environment={"PATH": os.path.dirname(program), **loader_environment(loaded)},
         parts=(program, *loaded),
         arguments={"rustc": arguments} if arguments else {},
@@ -91,7 +92,7 @@ def with_linker(rust: Found, linker: str | None, toolchain: Found | None) -> Fou
     if directories:
         environment["LD_LIBRARY_PATH"] = ":".join(dict.fromkeys(directories))
     return rust._replace(
-        needs=(*rust.needs, linker, *toolchain.needs),
+        link_needs=(linker, *toolchain.needs, *toolchain.link_needs),
         environment=environment,
         parts=(*rust.parts, *toolchain.parts),
     )

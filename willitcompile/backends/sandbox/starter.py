@@ -144,27 +144,42 @@ def _keep_only(channel: int, lock: int) -> None:
 
 
 def _serve(channel: _socket.socket, supervise: Callable[..., None]) -> None:
-    """Fork a supervisor for each message until the other end is closed, then wait for them all."""
-    sizes = _socket.CMSG_LEN(4 * array.array("i").itemsize)
+    """Keep one supervisor waiting for the next job, until the other end is closed; then wait for them all.
+
+    It is the supervisor that takes the message, so that a job need not wait for a fork.
+    """
     while True:
-        message, ancillary, _, _ = channel.recvmsg(1, sizes, _socket.MSG_CMSG_CLOEXEC)
-        if not message:
+        taken_read, taken_write = os.pipe2(os.O_CLOEXEC)
+        pid = os.fork()
+        if pid == 0:
+            os.close(taken_read)
+            _wait_for_job(channel, taken_write, supervise)
+        os.close(taken_write)
+        taken = os.read(taken_read, 1)
+        os.close(taken_read)
+        # One that has ended without a job was told that there will be none, unless something killed it.
+        if not taken and os.waitpid(pid, 0)[1] == 0:
             break
-        descriptors = array.array("i")
-        for _, _, data in ancillary:
-            descriptors.frombytes(data)
-        if os.fork() == 0:
-            code = 1
-            try:
-                channel.close()
-                supervise(*descriptors)
-                code = 0
-            finally:
-                os._exit(code)
-        for descriptor in descriptors:
-            os.close(descriptor)
         _reap(os.WNOHANG)
     _reap(0)
+
+
+def _wait_for_job(channel: _socket.socket, taken: int, supervise: Callable[..., None]) -> NoReturn:
+    code = 1
+    try:
+        sizes = _socket.CMSG_LEN(4 * array.array("i").itemsize)
+        message, ancillary, _, _ = channel.recvmsg(1, sizes, _socket.MSG_CMSG_CLOEXEC)
+        if message:
+            os.write(taken, message)
+            os.close(taken)
+            channel.close()
+            descriptors = array.array("i")
+            for _, _, data in ancillary:
+                descriptors.frombytes(data)
+            supervise(*descriptors)
+        code = 0
+    finally:
+        os._exit(code)
 
 
 def _reap(flags: int) -> None:
