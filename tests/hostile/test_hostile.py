@@ -209,7 +209,8 @@ def _target(descriptor: Path) -> str:
 
 
 def _descendants() -> set[int]:
-    """Processes below this one, without those that ended and that nobody has asked about yet."""
+    """Processes below this one, without those that ended and that nobody has asked about yet, and without the
+    backend's own, which run Python as this one does and wait for jobs."""
     parents: dict[int, int] = {}
     ended = set()
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -224,7 +225,8 @@ def _descendants() -> set[int]:
     found = {os.getpid()}
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= more
-    return found - ended - {os.getpid()}
+    ours = _target(Path("/proc/self/exe"))
+    return {pid for pid in found - ended if _target(Path(f"/proc/{pid}/exe")) != ours}
 
 
 def test_there_are_many_in_each_language() -> None:

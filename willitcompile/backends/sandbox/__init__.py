@@ -169,6 +169,8 @@ class SandboxBackend:
             ) from error
         if ending is None:
             raise BackendFailed(f"compile with {job.toolchain}", "the sandbox's supervisor was killed", "try again")
+        if ending.failure and ending.signal:
+            raise BackendFailed(f"compile with {job.toolchain}", ending.failure, "run it again")
         if ending.failure:
             said = stderr.decode(errors="backslashreplace").strip()
             return f"{ending.failure}: {said}" if said else ending.failure

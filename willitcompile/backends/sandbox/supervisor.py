@@ -82,7 +82,8 @@ def _run(plan: Plan, limits: Limits, cgroup: JobCgroup | None, stdout: int, stde
         if told is not None:
             code, by_signal = (told, None) if told < 128 else (None, told - 128)
         elif not (stopped or oom_kills or hits):
-            failure = failure or "bubblewrap could not set up the sandbox"
+            trouble = "was killed from outside" if by_signal else "could not set up the sandbox"
+            failure = failure or f"bubblewrap {trouble}"
     return Ending(code, by_signal, stopped, oom_kills, hits, watch.peak_memory_bytes, duration, failure)
 
 
