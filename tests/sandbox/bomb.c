@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 int main(int argc, char **argv) {
@@ -23,6 +24,20 @@ int main(int argc, char **argv) {
             }
         pause();
     }
+    if (!strcmp(kind, "shared")) /* memory that is no process's own */
+        for (;;) {
+            char *block = mmap(0, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+            if (block != MAP_FAILED) memset(block, 1, 1 << 20);
+        }
+    if (!strcmp(kind, "files")) /* many, none of them too large */
+        for (int i = 0;; i++) {
+            char name[64];
+            static char block[1 << 20];
+            snprintf(name, sizeof name, "../tmp/%d", i);
+            int file = open(name, O_CREAT | O_WRONLY, 0600);
+            if (file < 0 || write(file, block, sizeof block) < 0) usleep(1000);
+            if (file >= 0) close(file);
+        }
     if (!strcmp(kind, "processes"))
         for (;;)
             if (fork() < 0) usleep(1000);

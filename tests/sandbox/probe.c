@@ -62,7 +62,11 @@ int main(int argc, char **argv) {
         if (!strncmp(argv[i], "read=", 5)) read_file(value + 1);
         else if (!strncmp(argv[i], "write=", 6)) write_file(value + 1);
         else if (!strncmp(argv[i], "list=", 5)) list(value + 1);
-        else if (!strncmp(argv[i], "signal=", 7)) tried("signal", kill(atoi(value + 1), 0));
+        else if (!strncmp(argv[i], "change=", 7)) {
+            tried("chmod", chmod(value + 1, 04777));
+            tried("utime", utimensat(AT_FDCWD, value + 1, (struct timespec[]){{0, 0}, {0, 0}}, 0));
+            tried("truncate", truncate(value + 1, 0));
+        } else if (!strncmp(argv[i], "signal=", 7)) tried("signal", kill(atoi(value + 1), 0));
         else if (!strncmp(argv[i], "prlimit=", 8)) tried("prlimit", prlimit(atoi(value + 1), RLIMIT_CORE, &nothing, 0));
     }
     tried("socket:inet", socket(AF_INET, SOCK_STREAM, 0));

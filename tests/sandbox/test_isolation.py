@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,6 +79,26 @@ def test_the_host_passwd_is_not_there(probe: Probe) -> None:
     assert probe("read=/etc/passwd")["read:/etc/passwd"] in {"succeeded", "Permission denied"}
     # In namespaces there is one of our own, with one user.
     assert b"root:" not in probe.run("read=/etc/passwd").stdout
+
+
+def test_a_file_of_the_same_user_cannot_be_changed(mechanism: str, probe_toolchain: HostToolchain) -> None:
+    """Landlock alone does not keep a process from changing the mode and times of a file."""
+
+    def changes() -> str:
+        directory = tempfile.mkdtemp()
+        mine = Path(directory, "mine")
+        mine.write_text("kept")
+        before = mine.stat()
+        with SandboxBackend(isolation=mechanism, toolchains=[probe_toolchain]) as backend:
+            Probe(backend)(f"change={mine}", f"change={directory}", "change=/dev/null")
+        after = mine.stat()
+        same = (before.st_mode, before.st_mtime_ns, before.st_size) == (after.st_mode, after.st_mtime_ns, after.st_size)
+        shutil.rmtree(directory)
+        return f"{same} {oct(Path('/dev/null').stat().st_mode)}"
+
+    device = oct(Path("/dev/null").stat().st_mode)
+    assert as_ordinary_user(changes) == f"True {device}"
+    assert changes() == f"True {device}"
 
 
 def test_devices_are_null_zero_and_urandom_only(probe: Probe) -> None:

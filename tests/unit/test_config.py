@@ -5,11 +5,12 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from willitcompile import config
-from willitcompile.config import SETTINGS, Settings, UnfitError, resolve
+from willitcompile.config import SETTINGS, Settings, UnfitError, files, resolve
 from willitcompile.errors import ConfigError, RequestError
 
 if TYPE_CHECKING:
@@ -167,6 +168,49 @@ class TestFinding:
         finally:
             os.chdir(project)
 
+    @pytest.mark.parametrize("name", ["willitcompile.yaml", "pyproject.toml"])
+    @pytest.mark.parametrize("kind", ["pipe", "directory", "nowhere", "/etc/passwd", "/dev/zero"])
+    def test_what_is_no_file_of_its_directory_is_passed_over_but_wrong_if_named(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+    ) -> None:
+        (project / "willitcompile.yaml").write_text("jobs: 1\n")
+        (project / "inner").mkdir()
+        path = project / "inner" / name
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "directory":
+            path.mkdir()
+        else:
+            path.symlink_to(kind)
+        monkeypatch.chdir(project / "inner")
+        resolved = settings()
+        assert resolved.jobs == 1
+        # What cannot be read does not mention us.
+        assert [note.partition(" ")[0] for note in resolved.notes] == ([name] if name == "willitcompile.yaml" else [])
+        with pytest.raises(ConfigError) as caught:
+            resolve({}, environment={}, file=name)
+        assert "root" not in str(caught.value) + caught.value.remedy
+
+    def test_a_link_that_stays_in_its_directory_is_followed_and_one_that_is_named(self, project: Path) -> None:
+        (project / "settings.yaml").write_text("jobs: 1\n")
+        (project / "willitcompile.yaml").symlink_to("settings.yaml")
+        assert settings().jobs == 1
+        (project / "inner").mkdir()
+        (project / "inner/link.yaml").symlink_to("../settings.yaml")
+        assert resolve({}, environment={}, file="inner/link.yaml").jobs == 1
+
+    def test_a_file_that_everybody_can_write_to_is_not_read_unless_named(self, project: Path) -> None:
+        path = project / "willitcompile.yaml"
+        path.write_text("jobs: 1\n")
+        path.chmod(0o666)
+        assert settings().jobs is None
+        assert "can be written to by everybody" in settings().notes[0]
+        assert resolve({}, environment={}, file="willitcompile.yaml").jobs == 1
+
+    def test_a_large_pyproject_without_us_does_not_count(self, project: Path) -> None:
+        (project / "pyproject.toml").write_text("#" * 3 * 2**20)
+        assert settings() == Settings()
+
     @pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
     def test_the_file_of_another_user_is_not_read_unless_named(self, project: Path) -> None:
         path = project / "willitcompile.yaml"
@@ -181,10 +225,15 @@ class TestFinding:
 YAML_ERRORS = {
     "compilr: gcc": (1, "unknown setting 'compilr'; did you mean compiler?"),
     "jobs: 1\n\nxyzzy: 1": (3, "unknown setting 'xyzzy'"),
-    "std: c++17\ntimeout: -5": (2, "timeout cannot be '-5'"),
-    "timeout: .nan": (1, "timeout cannot be '.nan'"),
-    "memory: 0": (1, "memory cannot be '0'"),
-    "link: perhaps": (1, "link cannot be 'perhaps'"),
+    "std: c++17\ntimeout: -5": (2, "timeout cannot be so: it is not a time"),
+    "timeout: .nan": (1, "timeout cannot be so: it is not a time"),
+    "memory: 0": (1, "memory cannot be so: it must be"),
+    "link: perhaps": (1, "link cannot be so: it is neither"),
+    "root:*:19000:0:99999:7:::": (1, "unknown setting"),
+    "memory: 900000G": (1, "memory can be at most "),
+    "timeout: 24h": (1, "timeout can be at most 1h"),
+    "jobs: 1024": (1, "jobs can be at most "),
+    "max-output: 1G": (1, "max-output can be at most 16MiB"),
     "# first\ncompiler: [gcc\nstd: x": (3, "it is not YAML"),
     "jobs: 1\n\tstd: x": (2, "it is not YAML"),
     "jobs: 1\njobs: 2": (2, "jobs is set twice"),
@@ -192,7 +241,7 @@ YAML_ERRORS = {
     "compiler: {gcc: 12}": (1, "compiler is neither"),
     "compiler: [[gcc]]": (1, "compiler is neither"),
     "std: &a x\ncompiler: *a": (2, "compiler is neither"),
-    "<<: {jobs: 1}": (1, "unknown setting '<<'"),
+    "<<: {jobs: 1}": (1, "unknown setting"),
     "just a word": (1, "not a list of settings"),
     "- gcc": (1, "not a list of settings"),
     "? [a]\n: b": (1, "the name of a setting is a word"),
@@ -219,6 +268,48 @@ def test_what_is_wrong_with_yaml_is_told_with_its_line(project: Path, text: str)
     assert caught.value.exit_code == 2
 
 
+def test_a_named_file_flags_and_variables_are_not_bounded(project: Path) -> None:
+    (project / "other.yaml").write_text("timeout: 24h\n")
+    assert resolve({}, environment={}, file="other.yaml").timeout == 86_400
+    assert settings({"timeout": ("24h",)}).timeout == settings(WIC_TIMEOUT="24h").timeout == 86_400
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SECRET:*:19000:0:99999:7:::",
+        "SECRET",
+        "timeout: SECRET",
+        "include: /SECRET",
+        "%TAG !SECRET! x\n",
+        "std: !SECRET!x y",
+        "std: *SECRET",
+        '"SECRET',
+        "SECRET: [",
+        "jobs: 1\n---\nSECRET",
+    ],
+)
+@pytest.mark.parametrize("parser", ["CSafeLoader", "SafeLoader"])
+def test_an_error_shows_nothing_of_a_file_but_names(
+    project: Path, monkeypatch: pytest.MonkeyPatch, text: str, parser: str
+) -> None:
+    monkeypatch.setattr("yaml.CSafeLoader", getattr(yaml, parser))
+    (project / "willitcompile.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        settings()
+    assert "SECRET" not in str(caught.value) + caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "text", ["std = 'SECRET", "jobs = 'SECRET'", "[x.SECRET]\n[x.SECRET]", "SECRET.a = 1\nSECRET = 2", "SECRET"]
+)
+def test_nor_does_an_error_in_toml(project: Path, text: str) -> None:
+    (project / "pyproject.toml").write_text(f"[tool.willitcompile]\n{text}\n")
+    with pytest.raises(ConfigError) as caught:
+        settings()
+    assert "SECRET" not in str(caught.value) + caught.value.remedy
+
+
 def test_a_yaml_tag_makes_nothing_but_text(project: Path) -> None:
     (project / "willitcompile.yaml").write_text("std: !!python/name:os.system x\n")
     assert settings().standards == ("x",)
@@ -238,10 +329,10 @@ def test_yaml_values_are_what_was_typed(project: Path) -> None:
 
 TOML_ERRORS = {
     "[tool.willitcompile]\ncompilr = 'gcc'": (2, "did you mean compiler?"),
-    "[tool.x]\nstd = 1\n[tool.willitcompile]\nlink = 'maybe'": (4, "link cannot be 'maybe'"),
+    "[tool.x]\nstd = 1\n[tool.willitcompile]\nlink = 'maybe'": (4, "link cannot be so"),
     "[tool.willitcompile]\njobs = 1\nstd =": (3, "it is not TOML"),
     "[tool.willitcompile]\ntimeout = 2020-01-01": (2, "timeout is neither"),
-    "[tool.willitcompile]\ntimeout = nan": (2, "timeout cannot be 'nan'"),
+    "[tool.willitcompile]\ntimeout = nan": (2, "timeout cannot be so"),
     "[tool.willitcompile]\njobs = 1\n[tool.willitcompile.std]\nx = 1": (3, "std is neither"),
 }
 
@@ -274,9 +365,6 @@ def test_toml_types_are_taken_as_typed(project: Path) -> None:
 def test_a_file_that_cannot_be_read_is_an_error(project: Path) -> None:
     with pytest.raises(ConfigError, match=r"read missing\.yaml: No such file"):
         resolve({}, environment={}, file="missing.yaml")
-    (project / "willitcompile.yaml").mkdir()
-    with pytest.raises(ConfigError, match="Is a directory"):
-        settings()
 
 
 def test_a_file_over_1_mib_is_an_error(project: Path) -> None:
@@ -357,3 +445,4 @@ def test_no_value_breaks_a_parser(name: str, text: str) -> None:
 
 def test_the_examples_of_the_documentation_hold() -> None:
     assert doctest.testmod(config).failed == 0
+    assert doctest.testmod(files).failed == 0

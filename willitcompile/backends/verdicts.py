@@ -26,11 +26,11 @@ _NO_MEMORY = re.compile(
     rb"|memory allocation of \d+ bytes failed"
     rb")\n*\Z"
 )
-_AN_ERROR = re.compile(rb"error:", re.IGNORECASE)
+_AN_ERROR = re.compile(rb"error:|\.go:\d+:", re.IGNORECASE)
 _CHILD_DIED = re.compile(_PROGRAM + rb"internal compiler error: ([\w ]+) signal terminated program \S+(?=\n|\Z)")
 _NO_PROCESS = re.compile(
     _PROGRAM + rb"fatal error: cannot execute [^\n]*: Resource temporarily unavailable\ncompilation terminated\.\n*\Z"
-    rb"|(?:\A|\n)[^\n]*fork/exec [^\n:]*: resource temporarily unavailable\n*\Z"
+    rb"|(?:\A|\n)(?:[\w./-]+: )?fork/exec /[^\n:]*: resource temporarily unavailable\n*\Z"
 )
 _TAIL = 4096
 

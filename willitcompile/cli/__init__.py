@@ -28,6 +28,9 @@ PROGRAM = "will-it-compile"
 COMPLETION = "_WILL_IT_COMPILE_COMPLETE"
 """The variable by which a shell asks for completions."""
 
+INTERRUPTED = 128 + 2
+"""The exit code of what Ctrl-C or SIGTERM ended, as of any program that dies of SIGINT."""
+
 
 def main() -> NoReturn:
     """Run the command line of this process, and leave."""
@@ -45,6 +48,10 @@ def run(argv: Sequence[str], open_backend: Opener | None = None) -> int:
 def leave(code: int) -> NoReturn:
     """End the process. All that has to be closed or flushed is, so Python's own tidying up, which takes
     several milliseconds, would do nothing for anyone."""
+    if code == INTERRUPTED:
+        from willitcompile.cli.interrupt import end_children
+
+        end_children()
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
@@ -115,4 +122,4 @@ def _tell_interrupted(how_far: str) -> int:
     from willitcompile.cli.terminal import say
 
     say(f"interrupted: {how_far}" if how_far else "interrupted")
-    return 130
+    return INTERRUPTED

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from willitcompile import checker, reports
 from willitcompile.checker import CheckRequest
 from willitcompile.cli.internal import InternalError
-from willitcompile.cli.interrupt import cancelling
+from willitcompile.cli.interrupt import abandonable, cancelling
 from willitcompile.cli.output import opened
 from willitcompile.cli.terminal import is_terminal, say, wants_color
 from willitcompile.config import resolve
@@ -94,13 +94,14 @@ class Answers:
         """Raises WillItCompileError, and nothing else: a report can tell of that."""
         try:
             with self._open_backend(self._settings.backend, self._notify) as backend:
+                abandonable(backend.toolchains)  # which may have to ask every compiler first
                 if not self._quiet and is_terminal(sys.stderr):
                     from willitcompile.cli.progress import Progress
 
                     color = wants_color(self._settings.color, sys.stderr)
                     self._bar = Progress(len(checker.plan(self._ask, backend)), color=color)
                 yield from checker.run(self._ask, backend, cancel=self._cancel, on_result=self._heard)
-        except Interrupted:
+        except (Interrupted, KeyboardInterrupt):
             raise self._interrupted() from None
         except WillItCompileError:
             raise

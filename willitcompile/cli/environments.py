@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from willitcompile.cli.interrupt import abandonable, cancelling
 from willitcompile.cli.output import write_stdout
 from willitcompile.cli.terminal import say
 from willitcompile.errors import RequestError
@@ -23,8 +24,8 @@ def environments(backend: str, form: str, open_backend: Opener) -> int:
             "there is no format of that name",
             f"use one of: {', '.join(FORMATS)}",
         )
-    with open_backend(backend, lambda text: say(f"note: {text}")) as opened:
-        write_stdout(FORMATS[form](opened.name, opened.toolchains()))
+    with cancelling(), open_backend(backend, lambda text: say(f"note: {text}")) as opened:
+        write_stdout(FORMATS[form](opened.name, abandonable(opened.toolchains)))
     return 0
 
 

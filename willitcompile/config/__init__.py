@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+from stat import S_ISREG, S_IWOTH
 from typing import TYPE_CHECKING, NamedTuple
 
 from willitcompile.errors import ConfigError, RequestError
+from willitcompile.files import below, read_regular
 from willitcompile.model import GIB, KIB, MIB, Limits
 from willitcompile.sources import SizeLimits
 
@@ -235,24 +237,26 @@ def resolve(
     a configuration file to use instead of the nearest one in or above `directory`. Raises ConfigError where a
     file or a variable is wrong, RequestError where a flag is.
     """
+    notes: list[str] = []
     settings = Settings()
-    found = file or find_file(directory, environment.get("HOME"))
-    if found and not file and not trusted(found):
-        note = f"{shown(found)} belongs to another user and is not read; name it with --config to use it"
-        settings = settings._replace(notes=(note,))
-    elif found:
+    found = file or find_file(directory, environment.get("HOME"), notes)
+    if found:
         from willitcompile.config.files import entries
 
-        settings = _apply(settings, _from_file(found, entries(found)), ConfigError)
+        # What was found may have been written by anybody, and what it is may have changed since it was judged.
+        roots, ceilings = ((), {}) if file else ((os.path.dirname(found),), _ceilings())
+        settings = _apply(settings, _from_file(found, entries(found, roots), ceilings), ConfigError)
         settings = settings._replace(file=shown(found))
+    settings = settings._replace(notes=tuple(notes))
     settings = _apply(settings, _from_environment(environment), ConfigError)
     return _apply(settings, _from_flags(flags), RequestError)
 
 
-def find_file(directory: str, home: str | None) -> str | None:
+def find_file(directory: str, home: str | None, notes: list[str]) -> str | None:
     """The nearest configuration file: in `directory`, or above it up to a repository's root or `home`.
 
-    A pyproject.toml that does not mention us does not count.
+    A pyproject.toml that does not mention us does not count. One that is not to be trusted is passed over, and
+    `notes` gets the reason.
     """
     try:
         directory = os.path.realpath(directory)
@@ -260,35 +264,55 @@ def find_file(directory: str, home: str | None) -> str | None:
         return None
     last = os.path.realpath(home) if home else "/"
     while True:
-        own = os.path.join(directory, FILE)
-        if os.path.lexists(own):
-            return own
-        pyproject = os.path.join(directory, PYPROJECT)
-        if os.path.isfile(pyproject) and _MENTION.search(read(pyproject)):
-            return pyproject
+        for path in (os.path.join(directory, FILE), os.path.join(directory, PYPROJECT)):
+            if not os.path.lexists(path) or (path.endswith(PYPROJECT) and not _mentions_us(path)):
+                continue
+            if not (doubt := _doubt(path)):
+                return path
+            notes.append(f"{shown(path)} {doubt} and is not read; name it with --config to use it")
         if directory in {"/", last} or os.path.lexists(os.path.join(directory, ".git")):
             return None
         directory = os.path.dirname(directory)
 
 
-def trusted(path: str) -> bool:
-    """Not what any user of this machine may have put into /tmp, above where we work."""
+def _doubt(path: str) -> str | None:
+    """Why a file that was found, not named, is not read: anybody may have put it there, as into /tmp."""
+    real = os.path.realpath(path)
+    if not below(real, os.path.dirname(path)):
+        return "is a link that leaves its directory"
     try:
-        return os.stat(path).st_uid in {0, os.getuid()}
+        link, state = os.lstat(path), os.lstat(real)
     except OSError:
-        return True  # reading it says what is wrong
+        return "leads nowhere"
+    if not S_ISREG(state.st_mode):
+        return "is not a regular file"
+    if not {link.st_uid, state.st_uid} <= {0, os.getuid()}:
+        return "belongs to another user"
+    return "can be written to by everybody" if state.st_mode & S_IWOTH else None
 
 
-def read(path: str) -> bytes:
-    """A configuration file, whole. Raises ConfigError."""
+def _mentions_us(path: str) -> bool:
+    """Whether a pyproject.toml may have something for us. What cannot be read has not."""
+    try:
+        data = read_regular(os.path.realpath(path), MAX_FILE_BYTES, (os.path.dirname(path),))
+    except OSError:
+        return False
+    return bool(data and _MENTION.search(data))
+
+
+def read(path: str, roots: Sequence[str] = ()) -> bytes:
+    """A configuration file, whole, which must be in `roots` where there are any. Raises ConfigError."""
+    if path == os.devnull:  # how one says that there are to be no settings
+        return b""
     asked = f"read {shown(path)}"
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+        data = read_regular(os.path.realpath(path), MAX_FILE_BYTES, roots)
     except OSError as error:
         raise ConfigError(
             asked, error.strerror or str(error), "make it readable, or name another with --config"
         ) from None
+    if data is None:
+        raise ConfigError(asked, "it is not a regular file", "name another with --config")
     if len(data) > MAX_FILE_BYTES:
         raise ConfigError(asked, "a configuration file has at most 1 MiB", "name another with --config")
     return data
@@ -308,18 +332,26 @@ class _Given(NamedTuple):
     """What to call it in an error: `willitcompile.yaml:3`, `WIC_TIMEOUT`, `--timeout -5`."""
 
     remedy: str
+    quotable: bool = True
+    """Whether the error may show the value: a file may be one that its reader could not read himself."""
+
+    ceiling: tuple[float, str] | None = None
+    """The highest value that it may have, also in words."""
 
 
 def _apply(settings: Settings, layer: Iterable[_Given], error: type[RequestError]) -> Settings:
     changed: dict[str, object] = {}
-    for setting, values, where, remedy in layer:
+    for setting, values, where, remedy, quotable, ceiling in layer:
         parsed: list[object] = []
         for value in values:
             try:
                 parsed.append(setting.parse(value))
             except UnfitError as unfit:
-                obstacle = f"{setting.name} cannot be {value!r}: {unfit}"
+                obstacle = f"{setting.name} cannot be {repr(value) if quotable else 'so'}: {unfit}"
                 raise error(where, obstacle, remedy.format(example=setting.example)) from None
+        if ceiling and parsed[-1] > ceiling[0]:  # type: ignore[operator] # it is a number
+            obstacle = f"{setting.name} can be at most {ceiling[1]} in a file that was not named with --config"
+            raise error(where, obstacle, f"write less, or give it on the command line: --{setting.name}")
         if isinstance(parsed[-1], tuple):
             before = getattr(settings, setting.field) if setting.adds else ()
             changed[setting.field] = (*before, *(word for words in parsed for word in words))  # type: ignore[attr-defined]
@@ -343,7 +375,21 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[_Given]:
             yield _Given(setting, [value], f"use the variable {variable}", remedy)
 
 
-def _from_file(path: str, entries: Iterable[Entry]) -> Iterator[_Given]:
+def _ceilings() -> dict[str, tuple[float, str]]:
+    """How far a file may go that came with the sources, for all we know: not so far as to take the machine."""
+    cores = len(os.sched_getaffinity(0))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "jobs": (4 * cores, f"{4 * cores}, 4 on each core"),
+        "timeout": (3600, "1h"),
+        "memory": (memory, f"{memory // MIB}MiB, what this machine has"),
+        "max-output": (16 * MIB, "16MiB"),
+        "max-file-size": (GIB, "1GiB"),
+        "max-unit-size": (GIB, "1GiB"),
+    }
+
+
+def _from_file(path: str, entries: Iterable[Entry], ceilings: Mapping[str, tuple[float, str]]) -> Iterator[_Given]:
     seen: set[str] = set()
     for name, values, line in entries:
         where = f"{shown(path)}:{line}"
@@ -362,15 +408,17 @@ def _from_file(path: str, entries: Iterable[Entry]) -> Iterator[_Given]:
         if setting.field == "include_dirs":
             values = [_below(path, value, where) for value in values]  # noqa: PLW2901 - as seen from here
         if values:
-            yield _Given(setting, values, where, remedy)
+            yield _Given(setting, values, where, remedy, quotable=False, ceiling=ceilings.get(name))
 
 
 def _unknown(name: str, where: str) -> ConfigError:
     from difflib import get_close_matches
 
-    near = get_close_matches(name, SETTINGS, n=1)
+    # Only what looks like a name is shown: in YAML, a whole line of /etc/shadow is one.
+    shown = f" {name!r}" if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,30}", name) else ""
+    near = get_close_matches(name, SETTINGS, n=1) if shown else []
     hint = f"; did you mean {near[0]}?" if near else ""
-    return ConfigError(where, f"unknown setting {name!r}{hint}", f"use one of: {', '.join(SETTINGS)}")
+    return ConfigError(where, f"unknown setting{shown}{hint}", f"use one of: {', '.join(SETTINGS)}")
 
 
 def _below(file: str, value: str, where: str) -> str:
@@ -381,10 +429,10 @@ def _below(file: str, value: str, where: str) -> str:
     """
     home = os.path.realpath(os.path.dirname(file))
     inside = os.path.realpath(os.path.join(home, value))
-    if inside != home and not inside.startswith(home.rstrip("/") + "/"):
+    if not below(inside, home):
         raise ConfigError(
             where,
-            f"include directory {value!r} is not below the configuration file",
-            f"give it on the command line: -I {value}",
+            "an include directory is not below the configuration file",
+            "give it on the command line: -I DIR",
         )
     return os.path.relpath(inside)

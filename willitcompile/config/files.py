@@ -9,7 +9,7 @@ from willitcompile.config import read, shown
 from willitcompile.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from yaml import Event
 
@@ -24,9 +24,9 @@ class Entry(NamedTuple):
     line: int
 
 
-def entries(path: str) -> Iterable[Entry]:
-    """What the file sets, in its order. Raises ConfigError with the line where it is wrong."""
-    data = read(path)
+def entries(path: str, roots: Sequence[str] = ()) -> Iterable[Entry]:
+    """What the file sets, in its order; see `read`. Raises ConfigError with the line where it is wrong."""
+    data = read(path, roots)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -65,7 +65,7 @@ def from_yaml(text: str, file: str) -> Iterator[Entry]:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         line = mark.line + 1 if mark else _line_of(text, getattr(error, "position", 0))
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "something is wrong"
-        raise ConfigError(f"{file}:{line}", f"it is not YAML: {problem}", "correct the line") from None
+        raise ConfigError(f"{file}:{line}", f"it is not YAML: {_unquoted(problem)}", "correct the line") from None
 
 
 def _yaml_values(events: Iterator[Event]) -> list[str] | None:
@@ -101,7 +101,7 @@ def from_toml(text: str, file: str) -> Iterator[Entry]:
         match = re.search(r"at line ([0-9]+)", str(error))
         line = int(match[1]) if match else text.count("\n") + 1
         problem = str(error).split(" (at ")[0]
-        raise ConfigError(f"{file}:{line}", f"it is not TOML: {problem}", "correct the line") from None
+        raise ConfigError(f"{file}:{line}", f"it is not TOML: {_unquoted(problem)}", "correct the line") from None
     except RecursionError:
         raise ConfigError(f"read {file}", "it nests too deep", "write it flatter") from None
     tool = document.get("tool", {})
@@ -122,6 +122,15 @@ def _toml_line(text: str, name: str) -> int:
     named = re.compile(rf"^[ \t]*(?:\[.*\.|tool\.willitcompile\.)?[\"']?{re.escape(name)}\b", re.MULTILINE)
     match = named.search(text, start)
     return _line_of(text, match.start() if match else start)
+
+
+def _unquoted(problem: str) -> str:
+    """What a parser says, without more of the file than a character or two.
+
+    >>> _unquoted("Expected '=' after a key"), _unquoted("Cannot declare ('a', 'b') twice")
+    ("Expected '=' after a key", 'Cannot declare … twice')
+    """
+    return re.sub(r"""\(.*\)|(['"]).{5,}\1""", "…", problem, flags=re.DOTALL)
 
 
 def _line_of(text: str, position: int) -> int:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
 
 import pytest
 
 from willitcompile.backends.sandbox.cgroups import Cgroups, find_cgroups
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -67,6 +65,46 @@ def test_version_2_takes_the_nearest_that_limits_its_children(host: Host) -> Non
     limiting = host.directory("user.slice/user@1000.service/app.slice", subtree_control="cpu memory pids\n", procs="")
     host.directory("user.slice/user@1000.service/app.slice/shell.scope", subtree_control="", procs="1\n")
     assert host.find() == Cgroups(2, dict.fromkeys(("memory", "pids", "cpu"), limiting))
+
+
+@pytest.fixture
+def scope(host: Host, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user scope that was delegated to this process, below a slice that limits its children."""
+    host.mount("cgroup2", "", "nsdelegate")
+    host.own = "0::/app.slice/mine.scope\n"
+    host.directory("app.slice", subtree_control="memory pids\n", procs="")
+    own = host.directory("app.slice/mine.scope", controllers="memory pids\n", subtree_control="", procs="")
+    host.directory("app.slice/mine.scope/supervisor", procs="")
+    monkeypatch.setattr(os, "getxattr", lambda path, name: b"1" if (path, name) == (own, "user.delegate") else b"")
+    return Path(own)
+
+
+def test_version_2_steps_aside_in_a_cgroup_that_was_delegated(host: Host, scope: Path) -> None:
+    (scope / "cgroup.procs").write_text(f"{os.getpid()}\n")
+    assert host.find() == Cgroups(2, dict.fromkeys(("memory", "pids"), str(scope)))
+    assert (scope / "supervisor/cgroup.procs").read_text() == str(os.getpid())
+    assert (scope / "cgroup.subtree_control").read_text() == "+memory +pids"
+
+
+def test_version_2_moves_no_one_else_aside(host: Host, scope: Path) -> None:
+    """Whoever typed the command is in the same session."""
+    same_session = os.fork()
+    if same_session == 0:
+        (scope / "cgroup.procs").write_text(f"{os.getpid()}\n{os.getppid()}\n")
+        found = host.find()
+        os._exit(found != Cgroups(2, dict.fromkeys(("memory", "pids"), str(scope.parent))))
+    assert os.waitpid(same_session, 0)[1] == 0
+    assert (scope / "supervisor/cgroup.procs").read_text() == ""
+
+
+def test_version_2_moves_who_asked_aside_with_the_starter(host: Host, scope: Path) -> None:
+    starter = os.fork()
+    if starter == 0:
+        os.setsid()
+        (scope / "cgroup.procs").write_text(f"{os.getpid()}\n{os.getppid()}\n")
+        found = host.find()
+        os._exit(found != Cgroups(2, dict.fromkeys(("memory", "pids"), str(scope))))
+    assert os.waitpid(starter, 0)[1] == 0
 
 
 def test_version_2_without_the_memory_controller_is_no_use(host: Host) -> None:

@@ -83,6 +83,8 @@ m.c:1: Error: x: Cannot allocate memory
         FORGED_BY_AN_ERROR_DIRECTIVE,
         FORGED_WITHOUT_AN_EXCERPT,
         FORGED_BY_THE_ASSEMBLER,
+        b"main.go:3:8: package fork/exec /a: resource temporarily unavailable\n",
+        b"# x\nmain.go:3:8: x\nfmt: fork/exec /a: resource temporarily unavailable\n",
     ],
 )
 def test_a_source_cannot_forge_it(stderr: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session
 
 
 def test_files_are_laid_out_with_their_directories(session: Session) -> None:
-    root = Path(session.stage("job", {"main.c": b"int x;", "a/b/c.h": b"\xff", "empty/dir/": b"", "a/d.h": b""}))
+    root = Path(session.stage({"main.c": b"int x;", "a/b/c.h": b"\xff", "empty/dir/": b"", "a/d.h": b""}))
     found = {str(path.relative_to(root / "src")) for path in (root / "src").rglob("*")}
     assert found == {"main.c", "a", "a/b", "a/b/c.h", "a/d.h", "empty", "empty/dir"}
     assert (root / "src/a/b/c.h").read_bytes() == b"\xff"
@@ -38,7 +39,7 @@ def test_files_are_laid_out_with_their_directories(session: Session) -> None:
 )
 def test_a_path_that_leads_out_is_refused(session: Session, path: str) -> None:
     with pytest.raises(ValueError, match="not a path inside"):
-        session.stage("job", {path: b""})
+        session.stage({path: b""})
 
 
 @given(st.lists(st.text(st.sampled_from("ab./\0-\n"), max_size=12), max_size=4))
@@ -48,15 +49,14 @@ def test_no_path_writes_outside(tmp_path_factory: pytest.TempPathFactory, paths:
         patch.setattr(workspace, "workspace_base", lambda: str(base))
         session = Session()
     try:
-        session.stage("job", dict.fromkeys(paths, b"x"))
+        session.stage(dict.fromkeys(paths, b"x"))
     except (ValueError, OSError):
         pass  # refused, or a file where a directory has to be
     finally:
         os.close(session.lock)
-    outside = [path for path in base.rglob("*") if not path.is_relative_to(f"{session.path}/job/src")]
-    assert {str(path.relative_to(base)) for path in outside} <= {
-        session.name, f"{session.name}/job", f"{session.name}/job/src", f"{session.name}/job/tmp",
-    }  # fmt: skip
+    found = [path.relative_to(base) for path in base.rglob("*")]
+    assert all(path.parts[0] == session.name for path in found)
+    assert all(path.parts[2] in {"src", "tmp"} for path in found if len(path.parts) > 2)
 
 
 def test_a_link_is_removed_and_what_it_leads_to_is_not(tmp_path: Path) -> None:
@@ -80,7 +80,43 @@ def test_a_link_in_the_place_of_the_tree_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_session_is_stale_when_its_lock_is_gone(session: Session) -> None:
-    assert workspace.stale_sessions() == []
+    assert workspace.clear_stale_sessions() == []
     os.close(session.lock)
-    assert workspace.stale_sessions() == [session.path]
-    session.lock = os.open(session.path, os.O_RDONLY)
+    assert workspace.clear_stale_sessions() == [session.path]
+    assert not Path(session.path).exists()
+    session.lock = os.open("/", os.O_RDONLY)
+
+
+def test_what_is_cleared_before_it_is_locked_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "session"
+    lock = fcntl.flock
+    turns = []
+
+    def too_late(fd: int, operation: int) -> None:
+        if not turns:
+            path.rmdir()
+        turns.append(fd)
+        lock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", too_late)
+    fd = workspace.make_locked(str(path), 0o711)
+    assert len(turns) == 2
+    assert os.fstat(fd).st_ino == path.stat().st_ino
+    os.close(fd)
+
+
+def test_the_umask_does_not_close_a_job_to_its_own_user(session: Session) -> None:
+    before = os.umask(0o077)
+    try:
+        root = Path(session.stage({"a/b.c": b"int x;"}))
+    finally:
+        os.umask(before)
+    modes = [path.stat().st_mode & 0o777 for path in (root, root / "src", root / "src/a", root / "src/a/b.c")]
+    assert modes == [0o755, 0o755, 0o755, 0o644]
+
+
+def test_others_cannot_find_the_sources_of_a_job(session: Session) -> None:
+    root = Path(session.stage({"a.c": b"int x;"}))
+    assert not Path(session.path).stat().st_mode & 0o044
+    assert session.name not in root.name
+    assert root.name != Path(session.stage({})).name

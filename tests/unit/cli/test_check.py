@@ -92,7 +92,7 @@ class TestExitCode:
         def script(job: CompileJob) -> CompileResult:
             raise KeyboardInterrupt
 
-        assert cli("check", "good.cpp", "-q", script=script)[::2] == (130, "interrupted\n")
+        assert cli("check", "good.cpp", "-q", script=script)[::2] == (130, "interrupted: 0 checked\n")
 
 
 class TestFaultOfOurs:
@@ -179,6 +179,12 @@ class TestWhatIsSaid:
         document = json.loads(out)
         assert document["results"] == []
         assert document["error"]["obstacle"]
+
+    def test_json_has_no_peak_memory_where_none_was_seen(self, cli: Cli) -> None:
+        for seen, said in ((0, None), (4096, 4096)):
+            script = lambda job, seen=seen: answer()._replace(peak_memory_bytes=seen)  # noqa: E731
+            (result,) = json.loads(cli("check", "good.cpp", "-f", "json", script=script)[1])["results"]
+            assert result["peak_memory_bytes"] == said
 
     def test_hostile_names_do_not_reach_the_terminal(self, cli: Cli, project: Path) -> None:
         name = "\x1b[2J\n\u202e.cpp"

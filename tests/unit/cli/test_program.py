@@ -34,6 +34,27 @@ leave(run(sys.argv[1:], lambda name, notify: Fake()))
 """
 """The command line on the fake backend, which says when it begins."""
 
+ASKING = """
+import subprocess, sys
+from concurrent.futures import ThreadPoolExecutor
+from willitcompile.backends.fake import FakeBackend
+from willitcompile.cli import leave, run
+
+def ask(_):
+    process = subprocess.Popen(["sleep", "3600"], start_new_session=True)
+    print("asking", process.pid, file=sys.stderr, flush=True)
+    process.wait()
+
+class Fake(FakeBackend):
+    def toolchains(self):
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(ask, range(1)))
+        return super().toolchains()
+
+leave(run(sys.argv[1:], lambda name, notify: Fake()))
+"""
+"""The command line on a backend whose compilers never answer what they can."""
+
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 ENDLESS = """
@@ -90,6 +111,24 @@ class TestInterrupt:
         wait_for(process, "compiling")
         process.send_signal(signal.SIGHUP)
         assert process.wait(timeout=20) == 1
+
+    @pytest.mark.parametrize("argv", [("check", "good.cpp", "-o", "report"), ("environments",)])
+    @pytest.mark.parametrize("number", SIGNALS)
+    def test_waits_for_no_compiler_that_is_asked_what_it_can(
+        self, start: Start, project: Path, number: signal.Signals, argv: tuple[str, ...]
+    ) -> None:
+        before = set(project.iterdir())
+        process = start(*argv, code=ASKING)
+        assert process.stderr
+        asked = process.stderr.readline().split()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=20)
+        assert (process.returncode, err[:11]) == (130, "interrupted")
+        assert set(project.iterdir()) == before
+        deadline = time.monotonic() + 10
+        while Path("/proc", asked[1], "exe").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     @pytest.mark.sandbox
     @pytest.mark.usefixtures("sandbox")

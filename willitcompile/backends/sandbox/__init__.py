@@ -19,7 +19,7 @@ from willitcompile.backends.sandbox.starter import Starter, read_ending
 from willitcompile.backends.sandbox.workspace import Session, remove_tree
 from willitcompile.backends.seccomp import UnsupportedArchitectureError, bpf_filter
 from willitcompile.errors import BackendFailed, BackendUnavailable, Interrupted, ToolchainMissing
-from willitcompile.model import CompileResult
+from willitcompile.model import MIB, CompileResult
 
 if TYPE_CHECKING:
     import _socket
@@ -36,6 +36,11 @@ _REMEDY = "install bubblewrap (apt-get install bubblewrap, dnf install bubblewra
 
 _LOCALE = tuple(filter(os.path.isdir, ("/usr/lib/locale/C.utf8",)))
 """Without it compilers quote in ASCII, and say another thing than outside."""
+
+
+_BEYOND_MEMORY = 256 * MIB
+"""The writable tmpfs is larger than the memory limit by this much: what fills it counts as memory, and is to be told as
+that rather than as a compiler's complaint that its disk is full."""
 
 
 class SandboxBackend:
@@ -155,13 +160,18 @@ class SandboxBackend:
             raise BackendFailed("compile in the sandbox", "it was closed", "open another one")
         session = self._session
         name = f"{session.name}.{next(self._count)}"
-        workspace = f"{session.path}/{name}"
+        workspace = ""
         try:
-            session.stage(name, job.files)
+            workspace = session.stage(job.files)
             plan = self._plan(job, host, mechanism, seeds, workspace, name)
             stdout, stderr, truncated, ending = self._run(plan, job.limits.output_bytes, cancel)
         except OSError as error:
             remove_tree(workspace)
+            if isinstance(error, BrokenPipeError | ConnectionResetError):
+                obstacle = "the process that starts compiles has ended"
+                raise BackendFailed(
+                    f"compile with {job.toolchain}", obstacle, "try again; look at ulimit -n and at free memory"
+                ) from error
             raise BackendFailed(
                 f"compile with {job.toolchain}",
                 f"{error.strerror} ({error.filename or session.path})",
@@ -288,7 +298,7 @@ class SandboxBackend:
                     source=f"{workspace}/src",
                     seeds=seeds,
                     workdir=job.workdir,
-                    tmp_bytes=2 * limits.file_bytes,
+                    tmp_bytes=limits.memory_bytes + _BEYOND_MEMORY,
                 ),
                 uid=_unused_uid() if open_to_all and _strangers_may_make_namespaces() else None,
             )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 ROOT = "/work"
 """Where a job finds its `src` and `tmp`."""
 
-SECCOMP_FD, PASSWD_FD, STATUS_FD, ARGUMENTS_FD = 100, 101, 102, 103
+SECCOMP_FD, PASSWD_FD, STATUS_FD, ARGUMENTS_FD = 40, 41, 42, 43
 """The descriptors that the supervisor opens for it, higher than any that it has itself."""
 
 PASSWD = b"compiler:x:1000:1000::/work/tmp:/nonexistent\n"

@@ -8,7 +8,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from willitcompile.backends.sandbox.workspace import PREFIX, session_is_live
+from willitcompile.backends.sandbox.workspace import PREFIX, make_locked, take_stale
 from willitcompile.model import MIB
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ class Cgroups(NamedTuple):
 def find_cgroups(proc: str = "/proc/self") -> Cgroups | None:
     """What this process may use, or None where it may make no cgroup that limits memory.
 
-    On version 2 a cgroup that holds processes cannot have limited children, so a place is looked for from this
-    process's own cgroup upwards, where the tree was delegated to this user and already limits its children:
-    `systemd-run --user --scope -p Delegate=yes`, `user@.service`, or root's own.
+    On version 2 a cgroup that holds processes cannot have limited children. Where this process's own cgroup was
+    delegated to it alone (`systemd-run --user --scope -p Delegate=yes`), it steps aside in there, so that jobs are
+    made below, and what limits that cgroup limits them. Elsewhere a place is looked for upwards, that this user may
+    write to and that limits its children already: `user@.service`, or root's own.
     """
     try:
         with open(f"{proc}/mountinfo", "rb") as file:
@@ -95,6 +96,8 @@ def _below(mount_point: str, root: str, path: str) -> str:
 
 
 def _find_unified(own: str, top: str) -> Cgroups | None:
+    if _is_delegated(own) and (found := _delegate_to_children(own)):
+        return found
     directory = own
     while directory.startswith(top):
         try:
@@ -109,15 +112,28 @@ def _find_unified(own: str, top: str) -> Cgroups | None:
     return _delegate_to_children(own)
 
 
+def _is_delegated(directory: str) -> bool:
+    """Whether systemd (251 and later) says so; what else it made is not ours to divide."""
+    try:
+        return os.getxattr(directory, "user.delegate") == b"1"
+    except OSError:
+        return False
+
+
 def _delegate_to_children(own: str) -> Cgroups | None:
     """Where this process is alone in a cgroup that was delegated to it: step aside, and limit the children."""
     try:
         with open(own + "/cgroup.controllers") as file:
-            offered = [name for name in _CONTROLLERS if name in file.read().split()]
+            available = file.read().split()
         with open(own + "/cgroup.procs") as file:
             inside = file.read().split()
-        # This is the starter; the process that asked is its parent.
-        alone = set(inside) <= {str(os.getpid()), str(os.getppid())}
+        offered = [name for name in _CONTROLLERS if name in available]
+        ours = {os.getpid()}
+        # The starter leads a session of its own, and the process that asked is its parent. Elsewhere the parent is
+        # whoever typed the command, a shell for instance: that one is not moved.
+        if os.getsid(os.getppid()) != os.getsid(0):
+            ours.add(os.getppid())
+        alone = set(map(int, inside)) <= ours
         if not (alone and "memory" in offered and os.access(own, os.W_OK)):
             return None
         aside = f"{own}/supervisor"
@@ -137,8 +153,8 @@ class JobCgroup:
         self._version = cgroups.version
         self._paths = {controller: f"{base}/{name}" for controller, base in cgroups.directories.items()}
         self._memory = self._paths["memory"]
-        for path in dict.fromkeys(self._paths.values()):
-            os.mkdir(path)
+        # Held as long as this process lives, by which others know that the cgroup is in use.
+        self._locks = [make_locked(path, 0o755) for path in dict.fromkeys(self._paths.values())]
         hard = limits.memory_bytes + FILE_CACHE_BYTES
         if self._version == 1:
             _put(self._memory + "/memory.limit_in_bytes", hard)
@@ -192,11 +208,7 @@ class JobCgroup:
         """Send SIGKILL to every process inside."""
         if self._version == 2:
             _put_if_there(self._memory + "/cgroup.kill", 1)
-        for line in _lines(self._memory + "/cgroup.procs"):
-            try:
-                os.kill(int(line), signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        _kill_all(self._memory)
 
     def remove(self) -> None:
         """To be called when no process is left in it. The kernel may still be busy with the last one's end."""
@@ -219,25 +231,26 @@ def _remove(path: str) -> None:
             return
 
 
-def stale_cgroups(cgroups: Cgroups | None) -> list[str]:
-    """Job cgroups whose session is gone, as paths."""
-    found = []
+def clear_stale_cgroups(cgroups: Cgroups | None) -> list[str]:
+    """End and remove the job cgroups whose supervisor is gone; their paths."""
+    cleared = []
     for base in dict.fromkeys(cgroups.directories.values()) if cgroups else ():
-        for name in os.listdir(base):
-            session = name.rpartition(".")[0]
-            if session.startswith(PREFIX) and not session_is_live(session):
-                found.append(f"{base}/{name}")
-    return sorted(found)
+        for name in sorted(os.listdir(base)):
+            path = f"{base}/{name}"
+            if name.startswith(PREFIX) and (lock := take_stale(path)) is not None:
+                _kill_all(path)
+                _remove(path)
+                os.close(lock)
+                cleared.append(path)
+    return cleared
 
 
-def clear_cgroup(path: str) -> None:
-    """End what runs in a stale cgroup and remove it."""
+def _kill_all(path: str) -> None:
     for line in _lines(path + "/cgroup.procs"):
         try:
             os.kill(int(line), signal.SIGKILL)
         except OSError:
             continue
-    _remove(path)
 
 
 def _lines(path: str) -> list[bytes]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-_PAGE = os.sysconf("SC_PAGE_SIZE")
-
 
 class ProcessTree:
     """Every descendant of a process that is its descendants' subreaper, so that none can leave the tree."""
@@ -17,8 +15,8 @@ class ProcessTree:
         return _threads_and_children(self._root)[1]
 
     def memory_bytes(self) -> int:
-        """Resident memory that no file backs, of all descendants."""
-        return sum(_anonymous_bytes(pid) for pid, _ in self._descendants())
+        """Resident memory that no file on a disk backs, of all descendants. What two share counts twice."""
+        return sum(_own_bytes(pid) for pid, _ in self._descendants())
 
     def threads(self) -> int:
         return sum(threads for _, threads in self._descendants())
@@ -51,10 +49,11 @@ def _threads_and_children(pid: int) -> tuple[int, list[int]]:
     return len(threads), children
 
 
-def _anonymous_bytes(pid: int) -> int:
+def _own_bytes(pid: int) -> int:
+    """Its resident memory that no file backs, or only one in memory."""
     try:
-        with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:
-            _, resident, shared, *_ = file.readall().split()
-    except (OSError, ValueError):
+        with open(f"/proc/{pid}/status", "rb", buffering=0) as file:
+            lines = file.readall().splitlines()
+    except OSError:
         return 0
-    return max(0, int(resident) - int(shared)) * _PAGE
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith((b"RssAnon:", b"RssShmem:")))

@@ -89,15 +89,15 @@ def _start_afresh(channel: _socket.socket, session: Session) -> int:
     code = (
         f"import sys; sys.path.insert(0, {package!r});"
         "from willitcompile.backends.sandbox import starter;"
-        f"starter._live(100, 101, {session.path!r})"
+        f"starter._live(40, 41, {session.path!r})"
     )
     return os.posix_spawn(
         sys.executable,
         [sys.executable, "-I", "-S", "-c", code],
         os.environ,
         file_actions=[
-            (os.POSIX_SPAWN_DUP2, channel.fileno(), 100),
-            (os.POSIX_SPAWN_DUP2, session.lock, 101),
+            (os.POSIX_SPAWN_DUP2, channel.fileno(), 40),
+            (os.POSIX_SPAWN_DUP2, session.lock, 41),
         ],
     )
 
@@ -134,7 +134,7 @@ def _keep_only(channel: int, lock: int) -> None:
     session is cleared away, even where the program is already dead.
     """
     # Out of the way first: either may have the other's number.
-    channel, lock = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 200) for fd in (channel, lock))
+    channel, lock = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 44) for fd in (channel, lock))
     os.dup2(channel, _CHANNEL, inheritable=False)
     os.dup2(lock, _LOCK, inheritable=False)
     null = os.open("/dev/null", os.O_RDWR)

@@ -18,7 +18,7 @@ from willitcompile.backends.sandbox.cgroups import Cgroups, JobCgroup
 from willitcompile.backends.sandbox.confinement import become_compile
 from willitcompile.backends.sandbox.plan import Ending, Plan
 from willitcompile.backends.sandbox.processes import ProcessTree
-from willitcompile.backends.sandbox.workspace import remove_tree
+from willitcompile.backends.sandbox.workspace import remove_tree, written_bytes
 from willitcompile.model import Limits
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -26,6 +26,7 @@ _SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 _TICK_SECONDS = 0.05
 _TICK_SECONDS_WITHOUT_CGROUP = 0.01
+_TICKS_BETWEEN_WALKS = 20
 """How often memory is looked at. Where no kernel limit stands behind it, a job gains about 2 GB a second."""
 
 
@@ -68,7 +69,7 @@ def _run(plan: Plan, limits: Limits, cgroup: JobCgroup | None, stdout: int, stde
     for descriptor in (stdout, stderr, error_write, status_write):
         os.close(descriptor)
     failure = os.read(error_read, 4096).decode(errors="replace") or None
-    watch = _Watch(limits, cgroup)
+    watch = _Watch(limits, cgroup, tmp=f"{plan.workspace}/tmp" if plan.arguments is None else None)
     stopped = watch.wait(pid, channel, begin + limits.wall_seconds)
     if stopped:
         _end_everything(cgroup)
@@ -90,8 +91,12 @@ def _run(plan: Plan, limits: Limits, cgroup: JobCgroup | None, stdout: int, stde
 class _Watch:
     """Looks at a running compile from time to time."""
 
-    def __init__(self, limits: Limits, cgroup: JobCgroup | None) -> None:
+    def __init__(self, limits: Limits, cgroup: JobCgroup | None, tmp: str | None) -> None:
+        """`tmp` is the compile's writable directory where that is one of the host's."""
         self._limits = limits
+        self._tmp = tmp
+        self._written_bytes = 0
+        self._ticks = 0
         self._cgroup = cgroup
         self._tree = ProcessTree(os.getpid())
         self.peak_memory_bytes = 0
@@ -117,7 +122,7 @@ class _Watch:
                 return limit
 
     def _limit_reached(self) -> str | None:
-        memory = self._cgroup.memory_bytes() if self._cgroup else self._tree.memory_bytes()
+        memory = self._cgroup.memory_bytes() if self._cgroup else self._tree.memory_bytes() + self._in_memory_files()
         self.peak_memory_bytes = max(self.peak_memory_bytes, memory)
         if memory > self._limits.memory_bytes:
             return "memory"
@@ -126,6 +131,13 @@ class _Watch:
         threads = self._tree.threads()
         self.at_process_limit |= threads >= self._limits.processes
         return "processes" if threads > self._limits.processes else None
+
+    def _in_memory_files(self) -> int:
+        """What it has written, looked at less often because there may be many files. (A cgroup counts them itself.)"""
+        self._ticks += 1
+        if self._tmp and self._ticks % _TICKS_BETWEEN_WALKS == 0:
+            self._written_bytes = written_bytes(self._tmp)
+        return self._written_bytes
 
 
 def _inner_exit_code(status: int) -> int | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import stat
 from typing import TYPE_CHECKING
 
 from willitcompile.model import MIB
@@ -37,24 +36,21 @@ class Session:
     def __init__(self) -> None:
         self.name = PREFIX + os.urandom(8).hex()
         self.path = os.path.join(workspace_base(), self.name)
-        # Others may pass through, for a job's own uid, but not look.
-        os.mkdir(self.path, 0o711)
-        os.chmod(self.path, 0o711)  # noqa: S103 - mkdir obeys the umask
-        self.lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        # As root, jobs run as users of their own: they may pass through, but not look around.
+        self.lock = make_locked(self.path, 0o711 if os.geteuid() == 0 else 0o700)
 
-    def stage(self, name: str, files: Mapping[str, bytes]) -> str:
-        """Write the files of a job to `<session>/<name>/src`, beside an empty `tmp`; give the directory.
+    def stage(self, files: Mapping[str, bytes]) -> str:
+        """Write the files of a job to `<session>/<random>/src`, beside an empty `tmp`; give the directory.
+
+        Its name is for nobody else to guess, since where jobs have users of their own, others could read its files.
 
         The paths of `files` were checked by whoever made the job; they are checked again here, because this is
         where a wrong one would write to the host. Raises ValueError for such a path, and OSError.
         """
-        root = os.path.join(self.path, name)
-        source = root + "/src"
-        os.mkdir(root, 0o755)
-        os.chmod(root, 0o755)  # noqa: S103
-        os.mkdir(source)
-        os.mkdir(root + "/tmp", 0o700)
+        root = os.path.join(self.path, os.urandom(16).hex())
+        _make_directory(root)
+        _make_directory(f"{root}/src")
+        os.mkdir(f"{root}/tmp", 0o700)
         made = {""}
         for path, content in files.items():
             directory, _, leaf = path.rpartition("/")
@@ -70,14 +66,52 @@ class Session:
                 parent = "/".join(parts[:depth])
                 if parent not in made:
                     made.add(parent)
-                    os.mkdir(f"{source}/{parent}")
+                    _make_directory(f"{root}/src/{parent}")
             if leaf:
-                fd = os.open(f"{source}/{path}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+                fd = os.open(f"{root}/src/{path}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
                 try:
                     _write_all(fd, content)
+                    os.fchmod(fd, 0o644)
                 finally:
                     os.close(fd)
         return root
+
+
+def make_locked(path: str, mode: int) -> int:
+    """Make a directory and lock it; a descriptor that holds the lock. Raises OSError."""
+    while True:
+        os.mkdir(path, 0o700)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        try:
+            # Whoever clears away what is stale may have found it before it was locked.
+            if os.fstat(fd).st_ino == os.stat(path).st_ino:
+                os.chmod(path, mode)
+                return fd
+        except FileNotFoundError:
+            pass
+        os.close(fd)
+
+
+def take_stale(path: str) -> int | None:
+    """The lock of a directory of this user's whose owner is gone, to be held while it is removed; else None."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None  # gone, somebody else's, or no directory: not ours to judge
+    try:
+        if os.fstat(fd).st_uid == os.geteuid():
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fd
+    except BlockingIOError:
+        pass
+    os.close(fd)
+    return None
+
+
+def _make_directory(path: str) -> None:
+    os.mkdir(path)
+    os.chmod(path, 0o755)  # noqa: S103 - mkdir obeys the umask, and a job may have another user
 
 
 def _write_all(fd: int, content: bytes) -> None:
@@ -126,34 +160,27 @@ def remove_tree(path: str) -> None:
         os.close(top)
 
 
-def stale_sessions() -> list[str]:
-    """The sessions of this user whose process is gone, as paths."""
+def clear_stale_sessions() -> list[str]:
+    """Remove the sessions of this user whose process is gone; their paths."""
     base = workspace_base()
     with os.scandir(base) as entries:
-        sessions = [entry.path for entry in entries if entry.name.startswith(PREFIX)]
-    return sorted(path for path in sessions if not _is_held(path))
+        sessions = sorted(entry.path for entry in entries if entry.name.startswith(PREFIX))
+    cleared = []
+    for path in sessions:
+        if (lock := take_stale(path)) is not None:
+            remove_tree(path)
+            os.close(lock)
+            cleared.append(path)
+    return cleared
 
 
-def session_is_live(name: str) -> bool:
-    """Whether a session of this name has a directory that a process holds."""
-    return _is_held(os.path.join(workspace_base(), name))
-
-
-def _is_held(path: str) -> bool:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True  # somebody else's, or no directory: not ours to judge
-    try:
-        found = os.fstat(fd)
-        if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode):
-            return True
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(fd)
+def written_bytes(directory: str) -> int:
+    """The room that the files below it take."""
+    total = 0
+    for path, _, names in os.walk(directory):
+        for name in names:
+            try:
+                total += os.lstat(f"{path}/{name}").st_blocks * 512
+            except OSError:
+                continue
+    return total
