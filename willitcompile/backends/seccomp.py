@@ -1,10 +1,10 @@
 """Which system calls a compile may make: one list for every backend, and the filter that is made of it.
 
 An allowlist, so that a system call that the next kernel brings is refused until somebody has thought about it. Beyond
-what Docker's default profile refuses it leaves out: sockets of every kind, signals to other processes, System V IPC
-and message queues, keyrings, ptrace and reading other processes' memory, memory that belongs to no process (memfd),
-bpf, perf, io_uring, userfaultfd, mounts, namespaces, modules, clocks, file handles, and extended attributes (but for
-reading). Changing the mode or times of a file is answered with success, and not done.
+what Docker's default profile refuses it leaves out: sockets of every kind (but a socketpair), signals to other
+processes, System V IPC and message queues, keyrings, ptrace and reading other processes' memory, memory that belongs to
+no process (memfd), bpf, perf, io_uring, userfaultfd, mounts, namespaces, modules, clocks, file handles, and extended
+attributes (but for reading). Changing the mode or times of a file is answered with success, and not done.
 """
 
 from __future__ import annotations
@@ -132,6 +132,8 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "readlink": (89, None),
     "readlinkat": (267, 78),
     "readv": (19, 65),
+    "recvfrom": (45, 207),
+    "recvmsg": (47, 212),
     "rename": (82, None),
     "renameat": (264, 38),
     "renameat2": (316, 276),
@@ -150,6 +152,8 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "sched_yield": (24, 124),
     "select": (23, None),
     "sendfile": (40, 71),
+    "sendmsg": (46, 211),
+    "sendto": (44, 206),
     "set_robust_list": (273, 99),
     "set_tid_address": (218, 96),
     "setitimer": (38, 103),
@@ -206,6 +210,7 @@ _CONDITIONAL: dict[str, tuple[int, int]] = {
     "clone": (56, 220),
     "ioctl": (16, 29),
     "prlimit64": (302, 261),
+    "socketpair": (53, 199),
 }
 _CLONE3 = 435  # the same on both
 _NEWEST = 462
@@ -294,6 +299,12 @@ def _conditions(number: dict[str, int]) -> list[tuple[int, int, int, int]]:
         (_JEQ, 0, 4, number["prlimit64"]),
         (_LOAD, 0, 0, _ARG0_LOW),
         (_JEQ, 1, 0, 0),
+        refused,
+        allowed,
+        # Only AF_UNIX. Rust's standard library hands over a pidfd through one when it starts a linker.
+        (_JEQ, 0, 4, number["socketpair"]),
+        (_LOAD, 0, 0, _ARG0_LOW),
+        (_JEQ, 1, 0, 1),
         refused,
         allowed,
         (_JEQ, 0, 5, number["ioctl"]),

@@ -6,7 +6,6 @@ Before the first compile there is nothing to stop: then the first one ends the p
 from __future__ import annotations
 
 import _thread
-import glob
 import os
 import signal
 from contextlib import contextmanager
@@ -83,11 +82,11 @@ def abandonable(function: Callable[[], T]) -> T:
 def end_children() -> None:
     """End the compilers that were being asked when all was abandoned. A backend's own processes ignore this signal,
     and end by themselves."""
-    for path in glob.glob("/proc/self/task/*/children"):
+    for thread in os.listdir("/proc/self/task"):
         try:
-            with open(path) as file:
+            with open(f"/proc/self/task/{thread}/children") as file:
                 children = file.read().split()
-        except OSError:  # the thread has ended
+        except OSError:  # the thread has ended, or this kernel does not tell
             continue
         for child in map(int, children):
             try:

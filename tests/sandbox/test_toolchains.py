@@ -1,0 +1,42 @@
+"""Every toolchain of this host compiles and links in the sandbox, and says what it says outside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from willitcompile import check
+from willitcompile.languages import languages
+
+if TYPE_CHECKING:
+    from willitcompile.backends.sandbox import SandboxBackend
+
+pytestmark = pytest.mark.sandbox
+
+HELLO = {
+    "c": '#include <stdio.h>\nint main(void) { puts("hello"); }\n',
+    "c++": '#include <iostream>\nint main() { std::cout << "hello"; }\n',
+    "go": 'package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("hello") }\n',
+    "rust": 'fn main() { println!("hello"); }\n',
+}
+
+
+@pytest.mark.parametrize("link", [False, True], ids=["object", "program"])
+@pytest.mark.parametrize("language", HELLO)
+def test_hello(backend: SandboxBackend, language: str, link: bool) -> None:
+    speakers = [toolchain.name for toolchain in backend.toolchains() if language in toolchain.languages]
+    assert speakers
+    results = check(source=HELLO[language], language=language, compiler=speakers, link=link, backend=backend)
+    assert {result.toolchain: str(result.verdict) for result in results} == dict.fromkeys(speakers, "compiled")
+    assert not [result.stderr for result in results if result.stderr]
+
+
+def test_there_is_a_hello_for_each_language() -> None:
+    assert set(HELLO) == {language.name for language in languages()}
+
+
+def test_messages_are_those_of_the_bare_compiler(backend: SandboxBackend) -> None:
+    """Also their quotation marks, which depend on the locale."""
+    (result,) = check(source="int main() { return x; }\n", language="c++", compiler="gcc", backend=backend)
+    assert "\N{LEFT SINGLE QUOTATION MARK}x\N{RIGHT SINGLE QUOTATION MARK} was not declared" in result.stderr
