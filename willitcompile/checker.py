@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     """A result, or why there is none for this source."""
 
 STDIN = "-"
+EVERY_TOOLCHAIN = "all"
 
 MOST_SHOWN = 20
 """Of the sources that cannot be checked, in one message."""
@@ -224,6 +225,9 @@ def _toolchains(request: CheckRequest, backend: Backend, first: _Source) -> list
     chosen: dict[str, Toolchain] = {}
     unfit: list[ToolchainMissing] = []
     for text in request.compilers:
+        if text == EVERY_TOOLCHAIN:
+            chosen |= {toolchain.name: toolchain for toolchain in available if language in toolchain.languages}
+            continue
         toolchains.resolve(text, available, None, backend.name)  # raises for what is nobody's name
         try:
             toolchain = toolchains.resolve(text, available, language, backend.name)
@@ -231,9 +235,9 @@ def _toolchains(request: CheckRequest, backend: Backend, first: _Source) -> list
             unfit.append(error)
         else:
             chosen[toolchain.name] = toolchain
-    if not chosen:
+    if unfit and not chosen:
         raise unfit[0]
-    return list(chosen.values())
+    return list(chosen.values()) or [toolchains.default(available, language, backend.name)]
 
 
 def _canonical(language: Language, text: str) -> str | None:

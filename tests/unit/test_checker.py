@@ -72,6 +72,12 @@ def sources(results: list[CheckResult]) -> list[str]:
 
 
 class TestPlan:
+    def test_all_is_every_toolchain_that_speaks_the_language(self, backend: FakeBackend, write: Write) -> None:
+        write("a.c", "b.go")
+        assert [name for _, name, _ in planned(backend, "a.c", "b.go", compilers=("all",))] == [
+            "gcc-13", "clang-19", "go-1.24",
+        ]  # fmt: skip
+
     def test_a_file_gets_the_default_toolchain_of_its_language(self, backend: FakeBackend, write: Write) -> None:
         write("a.c", "b.cpp")
         assert planned(backend, "b.cpp", "a.c") == [("b.cpp", "gcc-13", None), ("a.c", "gcc-13", None)]
