@@ -68,42 +68,37 @@ def test_version_2_takes_the_nearest_that_limits_its_children(host: Host) -> Non
 
 
 @pytest.fixture
-def scope(host: Host, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user scope that was delegated to this process, below a slice that limits its children."""
+def delegated(host: Host) -> Path:
+    """A cgroup that is this user's, below one that is not."""
     host.mount("cgroup2", "", "nsdelegate")
-    host.own = "0::/app.slice/mine.scope\n"
-    host.directory("app.slice", subtree_control="memory pids\n", procs="")
-    own = host.directory("app.slice/mine.scope", controllers="memory pids\n", subtree_control="", procs="")
-    host.directory("app.slice/mine.scope/supervisor", procs="")
-    monkeypatch.setattr(os, "getxattr", lambda path, name: b"1" if (path, name) == (own, "user.delegate") else b"")
-    return Path(own)
+    host.own = "0::/system.slice/mine.service\n"
+    host.directory("system.slice/mine.service/supervisor", procs="")
+    return Path(host.directory("system.slice/mine.service", controllers="cpu memory pids\n", subtree_control=""))
 
 
-def test_version_2_steps_aside_in_a_cgroup_that_was_delegated(host: Host, scope: Path) -> None:
-    (scope / "cgroup.procs").write_text(f"{os.getpid()}\n")
-    assert host.find() == Cgroups(2, dict.fromkeys(("memory", "pids"), str(scope)))
-    assert (scope / "supervisor/cgroup.procs").read_text() == str(os.getpid())
-    assert (scope / "cgroup.subtree_control").read_text() == "+memory +pids"
+def test_version_2_steps_aside_in_a_cgroup_that_was_delegated(host: Host, delegated: Path) -> None:
+    (delegated / "cgroup.procs").write_text(f"{os.getpid()}\n")
+    assert host.find() == Cgroups(2, dict.fromkeys(("memory", "pids", "cpu"), str(delegated)))
+    assert (delegated / "supervisor/cgroup.procs").read_text() == str(os.getpid())
+    assert (delegated / "cgroup.subtree_control").read_text() == "+memory +pids +cpu"
 
 
-def test_version_2_moves_no_one_else_aside(host: Host, scope: Path) -> None:
+def test_version_2_moves_no_one_else_aside(host: Host, delegated: Path) -> None:
     """Whoever typed the command is in the same session."""
     same_session = os.fork()
     if same_session == 0:
-        (scope / "cgroup.procs").write_text(f"{os.getpid()}\n{os.getppid()}\n")
-        found = host.find()
-        os._exit(found != Cgroups(2, dict.fromkeys(("memory", "pids"), str(scope.parent))))
+        (delegated / "cgroup.procs").write_text(f"{os.getpid()}\n{os.getppid()}\n")
+        os._exit(host.find() is not None)
     assert os.waitpid(same_session, 0)[1] == 0
-    assert (scope / "supervisor/cgroup.procs").read_text() == ""
+    assert (delegated / "supervisor/cgroup.procs").read_text() == ""
 
 
-def test_version_2_moves_who_asked_aside_with_the_starter(host: Host, scope: Path) -> None:
+def test_version_2_moves_who_asked_aside_with_the_starter(host: Host, delegated: Path) -> None:
     starter = os.fork()
     if starter == 0:
         os.setsid()
-        (scope / "cgroup.procs").write_text(f"{os.getpid()}\n{os.getppid()}\n")
-        found = host.find()
-        os._exit(found != Cgroups(2, dict.fromkeys(("memory", "pids"), str(scope))))
+        (delegated / "cgroup.procs").write_text(f"{os.getpid()}\n{os.getppid()}\n")
+        os._exit(host.find() != Cgroups(2, dict.fromkeys(("memory", "pids", "cpu"), str(delegated))))
     assert os.waitpid(starter, 0)[1] == 0
 
 

@@ -39,10 +39,10 @@ class Cgroups(NamedTuple):
 def find_cgroups(proc: str = "/proc/self") -> Cgroups | None:
     """What this process may use, or None where it may make no cgroup that limits memory.
 
-    On version 2 a cgroup that holds processes cannot have limited children. Where this process's own cgroup was
-    delegated to it alone (`systemd-run --user --scope -p Delegate=yes`), it steps aside in there, so that jobs are
-    made below, and what limits that cgroup limits them. Elsewhere a place is looked for upwards, that this user may
-    write to and that limits its children already: `user@.service`, or root's own.
+    On version 2 a cgroup that holds processes cannot have limited children, so a place is looked for from this
+    process's own cgroup upwards, which this user may write to and which already limits its children: root's own, or
+    that of `user@.service`, where `systemd-run --user --scope` leads. Its own is divided where none above can be
+    used and it holds nobody else: a service with `User=` and `Delegate=yes`, a container.
     """
     try:
         with open(f"{proc}/mountinfo", "rb") as file:
@@ -96,8 +96,6 @@ def _below(mount_point: str, root: str, path: str) -> str:
 
 
 def _find_unified(own: str, top: str) -> Cgroups | None:
-    if _is_delegated(own) and (found := _delegate_to_children(own)):
-        return found
     directory = own
     while directory.startswith(top):
         try:
@@ -110,14 +108,6 @@ def _find_unified(own: str, top: str) -> Cgroups | None:
             return Cgroups(2, {name: directory for name in _CONTROLLERS if name in enabled})
         directory = os.path.dirname(directory)
     return _delegate_to_children(own)
-
-
-def _is_delegated(directory: str) -> bool:
-    """Whether systemd (251 and later) says so; what else it made is not ours to divide."""
-    try:
-        return os.getxattr(directory, "user.delegate") == b"1"
-    except OSError:
-        return False
 
 
 def _delegate_to_children(own: str) -> Cgroups | None:
