@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from willitcompile.backends.sandbox import MECHANISMS, SandboxBackend
+from willitcompile.backends.sandbox import SandboxBackend
 from willitcompile.backends.sandbox.host import HostToolchain, host_toolchains
+from willitcompile.backends.sandbox.mechanisms import MECHANISMS
 from willitcompile.errors import BackendUnavailable
 from willitcompile.model import Toolchain
 

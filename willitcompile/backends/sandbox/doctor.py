@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 
-from willitcompile.backends.sandbox import MECHANISMS, SandboxBackend, landlock
+from willitcompile.backends.sandbox import SandboxBackend, landlock
 from willitcompile.backends.sandbox.cgroups import find_cgroups
 from willitcompile.backends.sandbox.host import host_toolchains, left_out
+from willitcompile.backends.sandbox.mechanisms import MECHANISMS
 from willitcompile.backends.sandbox.workspace import workspace_base
 from willitcompile.errors import WillItCompileError
 from willitcompile.model import MIB, CompileJob, Finding
