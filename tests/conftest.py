@@ -8,6 +8,7 @@ skip a failure, so that CI cannot pass by running nothing.
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -42,6 +43,9 @@ def unavailable() -> Callable[[str, str, str], NoReturn]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell starts what it puts into the background with SIGINT ignored, which every process below would inherit;
+    # what the tests do with Ctrl-C would then tell nothing.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for tier, needs in TIERS.items():
         config.addinivalue_line("markers", f"{tier}: {needs}")
 

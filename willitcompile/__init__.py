@@ -13,6 +13,7 @@ TYPE_CHECKING = False  # as typing has it, whose import takes longer than all el
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
+    from typing import Any
 
     from willitcompile.backends import Backend
     from willitcompile.errors import (
@@ -62,10 +63,10 @@ def check(
     compiler: str | Iterable[str] | None = None,
     std: str | Iterable[str] | None = None,
     language: str | None = None,
-    include_dirs: Iterable[str | os.PathLike[str]] = (),
-    defines: Iterable[str] = (),
-    warnings: Iterable[str] = (),
-    flags: Iterable[str] = (),
+    include_dirs: str | Iterable[str | os.PathLike[str]] = (),
+    defines: str | Iterable[str] = (),
+    warnings: str | Iterable[str] = (),
+    flags: str | Iterable[str] = (),
     link: bool = False,
     backend: str | Backend = "auto",
     timeout: float | None = None,
@@ -95,19 +96,27 @@ def check(
 
     if bool(paths) == (source is not None):
         raise RequestError("check()", "it takes paths or a source", "pass one of them, and not both")
+    for name, value in {"timeout": timeout, "memory": memory}.items():
+        # Written so that NaN is refused too.
+        if value is not None and not (isinstance(value, int | float) and 0 < value < 2**62):
+            raise RequestError(
+                f"check({name}={value!r})", "it is not a positive number", f"pass {name} in {_UNITS[name]}: {name}=60"
+            )
+    if jobs < 0:
+        raise RequestError(f"check(jobs={jobs})", "it is negative", "pass how many, or 0 for one on each core")
     limits = Limits()
     limits = limits._replace(
         wall_seconds=limits.wall_seconds if timeout is None else timeout,
-        memory_bytes=limits.memory_bytes if memory is None else memory,
+        memory_bytes=limits.memory_bytes if memory is None else int(memory),
     )
     request = CheckRequest(
         paths=tuple(os.fspath(path) for path in paths) or (STDIN,),
         compilers=_each(compiler),
         standards=_each(std),
         language=language,
-        stdin=source.encode(errors="surrogateescape") if isinstance(source, str) else source,
-        include_dirs=tuple(os.fspath(directory) for directory in include_dirs),
-        options=CompileOptions(tuple(defines), tuple(warnings), tuple(flags), link),
+        stdin=source.encode(errors="surrogatepass") if isinstance(source, str) else source,
+        include_dirs=tuple(map(os.fspath, _each(include_dirs))),
+        options=CompileOptions(_each(defines), _each(warnings), _each(flags), link),
         limits=limits,
         jobs=jobs,
     )
@@ -117,7 +126,10 @@ def check(
         return list(run(request, opened))
 
 
-def _each(asked: str | Iterable[str] | None) -> tuple[str, ...]:
+_UNITS = {"timeout": "seconds", "memory": "bytes"}
+
+
+def _each(asked: str | Iterable[Any] | None) -> tuple[Any, ...]:
     """
     >>> _each(None), _each("gcc"), _each(["gcc", "clang"])
     ((), ('gcc',), ('gcc', 'clang'))

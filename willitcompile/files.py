@@ -67,34 +67,32 @@ def read_quietly(path: str, limit: int) -> bytes | None:
 def files_below(directory: str) -> Iterator[str]:
     """Every file below a directory, its path beginning as `directory` was typed, in the order of their names.
 
-    Links to directories are not followed, and links that leave the directory are left out, as are the
-    directories of `SKIPPED_DIRECTORIES`. Raises SourceError where the directory itself cannot be read.
+    Links to directories are not followed, and the directories of `SKIPPED_DIRECTORIES` are left out. What is no file
+    that could be read is given too, so that whoever reads it tells of it. Raises SourceError where a directory cannot
+    be read.
     """
+    waiting = [_listed(directory)]
+    while waiting:
+        for entry in waiting[-1]:
+            if not entry.is_dir(follow_symlinks=False):
+                if not (entry.is_symlink() and entry.is_dir()):
+                    yield entry.path
+            elif not entry.name.startswith(".") and entry.name not in SKIPPED_DIRECTORIES:
+                waiting.append(_listed(entry.path))
+                break
+        else:
+            waiting.pop()
+
+
+def _listed(directory: str) -> Iterator[os.DirEntry[str]]:
     try:
-        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+        return iter(sorted(os.scandir(directory), key=lambda entry: entry.name))
     except (OSError, ValueError) as error:
         raise SourceError(
             f"check the directory {quoted(directory)}",
             why(error, "there is no such directory"),
-            "name an existing directory",
+            "name one that exists and that you may read",
         ) from None
-    yield from _walk(entries, os.path.realpath(directory))
-
-
-def _walk(entries: list[os.DirEntry[str]], root: str) -> Iterator[str]:
-    for entry in entries:
-        if has_control(entry.name):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            if entry.name.startswith(".") or entry.name in SKIPPED_DIRECTORIES:
-                continue
-            try:
-                inner = sorted(os.scandir(entry.path), key=lambda entry: entry.name)
-            except OSError:
-                continue
-            yield from _walk(inner, root)
-        elif entry.is_file() and (not entry.is_symlink() or below(os.path.realpath(entry.path), root)):
-            yield entry.path
 
 
 def _opened_in(fd: int, roots: Sequence[str]) -> bool:

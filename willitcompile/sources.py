@@ -333,8 +333,7 @@ class SourceTree:
         except OSError:
             return None, ""
         if not any(below(real, root) for root in self._roots):
-            where = os.path.relpath(os.path.dirname(real), self.cwd)
-            return None, f"lies outside of the directories given: add -I {where}"
+            return None, "lies outside of the directories given" + self._how_to_send(os.path.dirname(real))
         if S_ISDIR(mode):
             return None, ""
         if not S_ISREG(mode):
@@ -347,6 +346,11 @@ class SourceTree:
             asked = self._asked if path == self.main else f"read {self.shown(path)} for {self.typed}"
             raise self._too_large(asked)
         return data, ""
+
+    def _how_to_send(self, directory: str) -> str:
+        """What to type, for what is near. Nobody is to be talked into sending /etc along."""
+        near = below(directory, os.path.dirname(self.cwd)) and directory != "/"
+        return f": add -I {os.path.relpath(directory, self.cwd)}" if near else ", and is not sent"
 
     def _too_large(self, asked: str) -> SourceError:
         return SourceError(

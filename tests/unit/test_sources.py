@@ -262,8 +262,30 @@ class TestADirectory:
         (project / "src/outer.c").symlink_to("../include/x.h")
         (project / "src/loop").symlink_to(".")
         os.mkfifo("src/pipe.c")
-        assert list(files_below("src")) == ["src/a/z.c", "src/b.c", "src/inner.c", "src/main.cpp"]
+        found = ["src/a/z.c", "src/b.c", "src/inner.c", "src/main.cpp", "src/outer.c", "src/pipe.c"]
+        assert list(files_below("src")) == found, "what cannot be read is for its reader to tell"
         assert list(files_below("./include/")) == ["./include/x.h"]
+
+    def test_that_is_nested_deep_is_walked_to_its_end(self, project: Path) -> None:
+        before = os.getcwd()
+        for _ in range(1500):
+            os.mkdir("d")
+            os.chdir("d")
+        open("x.c", "w").close()
+        os.chdir(before)
+        assert any(name.endswith("x.c") for name in files_below("d"))
+
+    def test_that_may_not_be_read_is_an_error(self, project: Path) -> None:
+        (project / "src/private").mkdir(0o000)
+        open_to_all(project)
+
+        def refused() -> str:
+            try:
+                return str(list(files_below("src")))
+            except SourceError as error:
+                return f"{error.asked}: {error.obstacle}"
+
+        assert as_ordinary_user(refused) == "check the directory src/private: cannot be read: permission denied"
 
     def test_that_is_missing_is_an_error(self, project: Path) -> None:
         for name in ("nowhere", "src/main.cpp", "a\0b"):

@@ -123,6 +123,8 @@ MACHINE_TOGGLES = _words(
 )
 
 _OPTIMISE_OR_DEBUG = r"-O([0-3sgz]|fast)?|-g([0-3]|gdb[0-3]?|dwarf(-[2-5])?|line-tables-only)?"
+_PRINTING_VALUES = frozenset({"help", "list"})
+"""With these a flag makes the compiler print what it knows, compile nothing, and perhaps end with success."""
 _VALUE = r"[A-Za-z0-9][A-Za-z0-9.,:+_-]*"
 _MACRO = r"[A-Za-z_$][A-Za-z0-9_$]*"
 
@@ -233,13 +235,13 @@ def _is_feature(text: str) -> bool:
         return plain in TOGGLES or re.fullmatch(r"(template-depth|message-length)-[0-9]{1,9}", name) is not None
     if name in NUMBERED and re.fullmatch(r"[0-9]{1,9}", value):
         return True
-    return plain in WORDED and re.fullmatch(_VALUE, value) is not None
+    return plain in WORDED and re.fullmatch(_VALUE, value) is not None and value not in _PRINTING_VALUES
 
 
 def _is_machine(text: str) -> bool:
     name, equals, value = text.partition("=")
     if equals:
-        return name in MACHINE and re.fullmatch(_VALUE, value) is not None
+        return name in MACHINE and re.fullmatch(_VALUE, value) is not None and value not in _PRINTING_VALUES
     plain = name.removeprefix("no-")
     if plain in MACHINE_TOGGLES:
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_NOISE = rb"""//[^\n]*|/\*.*?(?:\*/|\Z)|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'"""
+_NOISE = rb"""//[^\n]*|/\*.*?(?:\*/|\Z)|"(?:[^"\\\n]++|\\.)*+"?|'(?:[^'\\\n]++|\\.)*+'?"""
 
 # What a C header shows to C++ alone: from `#ifdef __cplusplus` to its #else or #endif.
 _GUARD = rb"[ \t]*#[ \t]*if(?:def[ \t]+|[ \t]+defined[ \t]*\(?[ \t]*)__cplusplus\b"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_right
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from willitcompile.languages.c_family import CPP, C
@@ -98,15 +100,20 @@ def joined(data: bytes) -> bytes:
 
 def line_of(data: bytes, offset: int) -> int:
     """The line, from 1, of an offset in `joined(data)`."""
+    return 1 + bisect_right(_line_ends(data), offset)
+
+
+@lru_cache(maxsize=1)
+def _line_ends(data: bytes) -> list[int]:
+    """Where in `joined(data)` each line of the file ends, by a line feed or a splice that is no longer there."""
     data = data.replace(b"??/", b"\\")
+    ends = []
     removed = 0
-    lines = 1
-    for splice in _SPLICE.finditer(data):
-        if splice.start() - removed > offset:
-            break
-        removed += splice.end() - splice.start()
-        lines += 1
-    return lines + _SPLICE.sub(b"", data).count(b"\n", 0, offset)
+    for end in re.finditer(_SPLICE.pattern + rb"|\n", data):
+        ends.append(end.start() - removed)
+        if end[0] != b"\n":
+            removed += len(end[0])
+    return ends
 
 
 def _mention(text: bytes, start: int, end: int) -> Mention | None:
@@ -136,12 +143,14 @@ def _mention(text: bytes, start: int, end: int) -> Mention | None:
 
 
 def _skip_blanks(text: bytes, start: int) -> int:
+    # In all, not for each comment: a file may hold nothing else.
+    end = start + _COMMENT_BYTES
     while True:
         blanks = _BLANKS.match(text, start)
         start = blanks.end() if blanks else start
         if not text.startswith(b"/*", start):
             return start
-        closing = text.find(b"*/", start + 2, start + _COMMENT_BYTES)
+        closing = text.find(b"*/", start + 2, end)
         if closing < 0:
             return start
         start = closing + 2
@@ -179,8 +188,8 @@ def _targets(tree: SourceTree, path: str, data: bytes, computed: list[str]) -> I
         if name.startswith("/"):
             if tree.exists(tree.absolute(name)):
                 tree.note(
-                    f"{_wanted(tree, path, data, mention)} by its absolute path, which is not there where "
-                    f"the compile runs: include it by a relative one, with -I {os.path.dirname(name)}"
+                    f"{_wanted(tree, path, data, mention)} by its absolute path, which is not there where the "
+                    "compile runs: include it by a relative one"
                 )
             continue
         if mention.kind == "quoted":

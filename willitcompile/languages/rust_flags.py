@@ -72,6 +72,10 @@ _CODEGEN_REFUSED = (
 )
 
 
+PRINTING_VALUES = frozenset({"help", "list"})
+"""With these any flag makes the compiler print what it knows, compile nothing, and end with success."""
+
+
 def judged_flags(options: CompileOptions) -> tuple[str, ...]:
     """The definitions, warnings and flags as arguments, each known to be harmless. Raises FlagRefused."""
     arguments: list[str] = []
@@ -103,7 +107,7 @@ def _judged_warning(warning: str) -> tuple[str, ...]:
     lint = warning.removeprefix("-W").lstrip()
     if warning.startswith("-Wno-"):
         lint = lint.removeprefix("no-")
-    if not warning.startswith("-W") or not re.fullmatch(_LINT, lint):
+    if not warning.startswith("-W") or not re.fullmatch(_LINT, lint) or lint in PRINTING_VALUES:
         raise FlagRefused(f"use the flag {warning!r}", "this is not the name of a lint", "use -Wunused, or -Werror")
     return ("-A" if warning.startswith("-Wno-") else "-W", lint)
 
@@ -119,6 +123,8 @@ def _judged_flag(flag: str) -> tuple[str, ...]:
             name = short[0] if short else long[0] if long else ""
             value = flag[len(name) :].removeprefix("=") if long else flag[len(name) :]
     value = value.strip()
+    if value.rpartition("=")[2] in PRINTING_VALUES:
+        raise FlagRefused(f"use the flag {flag!r}", "it prints instead of compiling", "leave it out")
     if name in {"-C", "--codegen"}:
         return ("-C", _judged_codegen(flag, value))
     if name in {"-A", "-W", "-D", "-F", "--allow", "--warn", "--deny", "--forbid"} and re.fullmatch(_LINT, value):

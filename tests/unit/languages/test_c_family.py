@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from willitcompile.errors import FlagRefused, UnknownStandard
-from willitcompile.languages import CompileOptions
+from willitcompile.languages import CompileOptions, detect
 from willitcompile.languages.c_family import CPP, C
 from willitcompile.languages.c_flags import judged_flags
 from willitcompile.languages.c_includes import joined, line_of, mentions
@@ -456,3 +456,20 @@ class TestMessages:
         CPP.messages(b"", b'fix-it:"' + piece * (500_000 // len(piece)))
         CPP.messages(b"", b"a:1:1: error: x\n" + b'fix-it:"a":{1:1-1:1}:""\n' * 10_000)
         assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize("flag", ["-mcpu=help", "-march=help", "-mtune=list", "-fvisibility=help"])
+def test_a_flag_that_prints_instead_of_compiling_is_refused(flag: str) -> None:
+    with pytest.raises(FlagRefused):
+        CPP.command(UNIT, GCC, "c++17", CompileOptions(flags=(flag,)))
+
+
+@pytest.mark.parametrize(
+    "text", [b"/*#include/**/" * 20_000, b'"' + b'\\"' * 60_000, b"\\\n" * 50_000 + b'#include "/etc/x"\n' * 300]
+)
+def test_a_text_made_to_be_slow_is_scanned_all_the_same(text: bytes, tmp_path: Path) -> None:
+    """Each of these took minutes once. What is asserted is that it ends: a test that hangs is stopped by CI."""
+    (tmp_path / "slow.h").write_bytes(text)
+    (tmp_path / "slow.c").write_bytes(text)
+    assert detect("slow.h", text, None)
+    C.gather(SourceTree(str(tmp_path / "slow.c")))

@@ -96,6 +96,9 @@ def _below(mount_point: str, root: str, path: str) -> str:
 
 
 def _find_unified(own: str, top: str) -> Cgroups | None:
+    # Below its own cgroup first, so that what limits this process limits its jobs too.
+    if delegated := _delegate_to_children(own):
+        return delegated
     directory = own
     while directory.startswith(top):
         try:
@@ -107,7 +110,7 @@ def _find_unified(own: str, top: str) -> Cgroups | None:
         if "memory" in enabled and os.access(directory, os.W_OK) and os.access(directory + "/cgroup.procs", os.W_OK):
             return Cgroups(2, {name: directory for name in _CONTROLLERS if name in enabled})
         directory = os.path.dirname(directory)
-    return _delegate_to_children(own)
+    return None
 
 
 def _delegate_to_children(own: str) -> Cgroups | None:

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from willitcompile.backends.sandbox.host import cache_directory, own_cache_directory
+from willitcompile.errors import BackendFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,11 @@ BUILD_SECONDS = 900
 
 
 def go_seeds(go: HostToolchain, notify: Callable[[str], None]) -> tuple[tuple[str, str], ...]:
-    """See `HostToolchain.seeds`. One process prepares, the others wait for it."""
+    """See `HostToolchain.seeds`. One process prepares, the others wait for it.
+
+    Raises BackendFailed where it cannot be prepared: each job would then build what it imports, and be told to have
+    run out of time.
+    """
     directory = os.path.join(os.path.realpath(cache_directory()), "go", go.identity)
     cache = os.path.join(directory, _CACHE)
     names = _listed(cache)
@@ -39,7 +44,11 @@ def go_seeds(go: HostToolchain, notify: Callable[[str], None]) -> tuple[tuple[st
             os.makedirs(directory, mode=0o755, exist_ok=True)
             _prepare(go, directory, notify)
         except (OSError, _NotPrepared) as error:
-            notify(f"cannot prepare the standard library of {go.toolchain}, so Go jobs are slow: {error}")
+            raise BackendFailed(
+                f"prepare the standard library of {go.toolchain}, which takes 170 MB in {directory}",
+                str(error),
+                "make room there, or name another place: export XDG_CACHE_HOME=/a/writable/directory",
+            ) from error
         names = _listed(cache)
     if names:
         _put_off_trimming(os.path.join(cache, _TRIMMED))

@@ -62,7 +62,7 @@ class HostToolchain(NamedTuple):
         """Symlinks that each job finds in `<root>/tmp`: (path below tmp, absolute target). Only Go has any.
 
         The first call for a Go version compiles its standard library, and tells `notify` that this takes a
-        while. Never raises OSError: where nothing can be prepared there are no seeds, and jobs are slower.
+        while. Raises BackendFailed where they cannot be kept anywhere.
         """
         if "go" not in self.programs:
             return ()

@@ -11,8 +11,8 @@ class ProcessTree:
     def __init__(self, root: int) -> None:
         self._root = root
 
-    def children(self) -> list[int]:
-        return _threads_and_children(self._root)[1]
+    def pids(self) -> list[int]:
+        return [pid for pid, _ in self._descendants()]
 
     def memory_bytes(self) -> int:
         """Resident memory that no file on a disk backs, of all descendants. What two share counts twice."""
@@ -24,7 +24,7 @@ class ProcessTree:
     def _descendants(self) -> list[tuple[int, int]]:
         """(pid, threads) of each."""
         found = []
-        waiting = self.children()
+        waiting = _threads_and_children(self._root)[1]
         while waiting:
             pid = waiting.pop()
             threads, children = _threads_and_children(pid)

@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import time
+from typing import TYPE_CHECKING
 
 from willitcompile.backends.sandbox.cgroups import Cgroups, JobCgroup
 from willitcompile.backends.sandbox.confinement import become_compile
@@ -20,6 +21,9 @@ from willitcompile.backends.sandbox.plan import Ending, Plan
 from willitcompile.backends.sandbox.processes import ProcessTree
 from willitcompile.backends.sandbox.workspace import remove_tree, written_bytes
 from willitcompile.model import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _SET_CHILD_SUBREAPER = 36  # linux/prctl.h
@@ -166,17 +170,26 @@ def _wait_for(pid: int) -> tuple[int | None, int | None]:
 def _end_everything(cgroup: JobCgroup | None) -> None:
     """Kill and reap until no descendant is left. As their subreaper we inherit those whose parents die, also what
     has left its process group and session."""
-    me = os.getpid()
+    tree = ProcessTree(os.getpid())
+    stopped: set[int] = set()
+    # A stopped process cannot fork: else a fork bomb bears new ones as fast as its old ones are killed.
+    while new := set(tree.pids()) - stopped:
+        _signal_all(new, signal.SIGSTOP)
+        stopped |= new
     while True:
         if cgroup:
             cgroup.kill()
-        for child in ProcessTree(me).children():
-            try:
-                os.kill(child, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        _signal_all(tree.pids(), signal.SIGKILL)
         try:
             pid, status = os.waitpid(-1, 0)
         except ChildProcessError:
             return
         _waited[pid] = status
+
+
+def _signal_all(pids: Iterable[int], which: int) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, which)
+        except ProcessLookupError:
+            continue
