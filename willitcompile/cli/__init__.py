@@ -76,6 +76,7 @@ def _run(argv: Sequence[str], open_backend: Opener) -> int:
     except Interrupted as error:
         return _tell_interrupted(error.obstacle)
     except WillItCompileError as error:
+        _suggest_flag(error, argv)
         return _tell(error, verbose)
     except Exception as error:  # noqa: BLE001 - the last resort, which tells how to see all of it
         from willitcompile.cli.internal import InternalError
@@ -105,6 +106,13 @@ def _open_backend(name: str, notify: Notify) -> Backend:
     if name not in {"auto", *BACKENDS}:  # those for tests are not for here
         raise unknown_backend(name)
     return open_backend(name, notify)
+
+
+def _suggest_flag(error: WillItCompileError, argv: Sequence[str]) -> None:
+    """Where `-fPIC` was read as `-f PIC`: many flags of compilers begin as an option of ours does."""
+    for word in argv:
+        if word.startswith(("-f", "-s", "-l")) and repr(word[2:]) in error.asked:
+            error.remedy += f"; if you mean the compiler's flag, write: --flag={word}"
 
 
 def _tell(error: WillItCompileError, verbose: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from willitcompile.cli.output import opened
 from willitcompile.cli.terminal import is_terminal, say, wants_color
 from willitcompile.config import resolve
 from willitcompile.errors import Interrupted, RequestError, SourceError, WillItCompileError
-from willitcompile.languages import CompileOptions
+from willitcompile.languages import CompileOptions, languages_of
 from willitcompile.model import Limits, Verdict
 from willitcompile.sources import SizeLimits
 
@@ -38,6 +39,7 @@ def check(arguments: CheckArguments, open_backend: Opener) -> int:
     for note in settings.notes if not arguments.quiet else ():
         say(f"note: {note}")
     render = reports.load(settings.format)
+    _keep_sources(arguments.output)
     ask = request(arguments.paths, settings, _stdin(arguments.paths, settings))
     style = reports.Style(
         color=wants_color(settings.color, sys.stdout if arguments.output is None else None),
@@ -73,6 +75,12 @@ def request(paths: tuple[str, ...], settings: Settings, stdin: bytes | None) -> 
         sizes=SizeLimits(settings.max_file_size, settings.max_unit_size),
         jobs=settings.jobs or 0,
     )
+
+
+def _keep_sources(output: str | None) -> None:
+    """With a compiler -o names the program that it makes of a source; here it is the report, over a source even."""
+    if output and os.path.exists(output) and any(languages_of(os.path.splitext(output)[1])):
+        raise RequestError(f"write the report to {output}", "that is a source", "name another file: -o report.txt")
 
 
 class Answers:

@@ -70,7 +70,7 @@ class SandboxBackend:
             raise BackendUnavailable(
                 "compile in the sandbox",
                 f"there is no seccomp filter for {error} machines yet",
-                "use --backend docker",
+                "check on an x86_64 or an aarch64 machine",
             ) from error
         try:
             self._session = Session()

@@ -15,6 +15,7 @@ from willitcompile.errors import WillItCompileError
 from willitcompile.model import MIB, CompileJob, Finding
 
 _SECONDS = 10
+_NO_COMPILER = "not tried without a compiler"
 
 
 def findings() -> list[Finding]:
@@ -54,7 +55,7 @@ def _user_namespaces() -> Finding:
     """Ubuntu 24.04 and later let only some programs make them, so bubblewrap itself is asked."""
     try:
         done = subprocess.run(
-            ["bwrap", "--unshare-user", "--ro-bind", "/", "/", "true"],  # noqa: S607
+            ["bwrap", "--unshare-user", "--ro-bind", "/", "/", "bwrap", "--version"],  # noqa: S607
             capture_output=True,
             text=True,
             errors="replace",
@@ -69,7 +70,7 @@ def _user_namespaces() -> Finding:
         "user namespaces",
         None,
         done.stderr.strip() or "bubblewrap cannot make them",
-        f"{_namespace_remedy()} (in a container: run it with Landlock, or use --backend docker outside)",
+        f"{_namespace_remedy()} (in a container Landlock does instead)",
     )
 
 
@@ -151,7 +152,7 @@ def _mechanisms() -> list[Finding]:
             f"sandbox by {name}",
             ok=None if worked else False,
             detail=found[name] or "",
-            remedy="apt-get install bubblewrap" if name == "namespaces" else None,
+            remedy="apt-get install g++" if found[name] == _NO_COMPILER else None,
         )
         for name in MECHANISMS
     ]
@@ -169,7 +170,7 @@ def _try_mechanism(name: str) -> str | None:
             if result.exit_code == 0:
                 return None
             return f"{toolchain.name} {argument} ended with {result.exit_code or result.verdict}"
-    return "not tried without a compiler"
+    return _NO_COMPILER
 
 
 def _compilers() -> list[Finding]:
