@@ -70,6 +70,7 @@ class SourceTree:
             raise SourceError(f"check {main!r}", "its name has a control character", "rename the file")
         self.main = self.absolute(main)
         self._virtual = {self.absolute(name): data for name, data in (virtual or {}).items()}
+        self._held_bytes = 0
         self._seen: dict[str, tuple[bytes | None, str]] = {}
         self._sent: dict[str, bytes] = {}
         self._sent_bytes = 0
@@ -319,7 +320,11 @@ class SourceTree:
             return self._virtual[path], ""
         seen = self._seen.get(path)
         if seen is None:
-            seen = self._seen[path] = self._open(path) if self._disk and not has_control(path) else (None, "")
+            seen = self._open(path) if self._disk and not has_control(path) else (None, "")
+            self._held_bytes += len(seen[0] or b"")
+            # What is looked at and not sent may be much more than a unit may have: then it is read again.
+            if self._held_bytes <= self.limits.unit_bytes:
+                self._seen[path] = seen
         return seen
 
     def _open(self, path: str) -> tuple[bytes | None, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from willitcompile.files import below, read_quietly, relative
@@ -198,16 +199,25 @@ def _matching(tree: SourceTree, directory: str, parts: list[str]) -> Iterator[st
 
 
 def _matches(pattern: str, name: str) -> bool:
-    from fnmatch import fnmatchcase
-
     if pattern == name:
         return True
+    compiled = _compiled(pattern)
+    return compiled is not None and compiled.match(name) is not None
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    """Of a pattern that can mean more than its own text."""
+    if not any(special in pattern for special in "*?[\\"):
+        return None
+    from fnmatch import translate
+
     # Go's patterns escape with a backslash and negate with a caret.
     translated = re.sub(r"\\(.)", lambda found: f"[{found[1]}]", pattern, flags=re.DOTALL).replace("[^", "[!")
     try:
-        return fnmatchcase(name, translated)
+        return re.compile(translate(translated))
     except re.error:
-        return False
+        return None
 
 
 def _send_tree(tree: SourceTree, path: str, wanted: str) -> None:
