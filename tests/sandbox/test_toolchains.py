@@ -10,6 +10,8 @@ from willitcompile import check
 from willitcompile.languages import languages
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from willitcompile.backends.sandbox import SandboxBackend
 
 pytestmark = pytest.mark.sandbox
@@ -40,3 +42,16 @@ def test_messages_are_those_of_the_bare_compiler(backend: SandboxBackend) -> Non
     """Also their quotation marks, which depend on the locale."""
     (result,) = check(source="int main() { return x; }\n", language="c++", compiler="gcc", backend=backend)
     assert "\N{LEFT SINGLE QUOTATION MARK}x\N{RIGHT SINGLE QUOTATION MARK} was not declared" in result.stderr
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_a_header_alone_is_as_good_as_included(backend: SandboxBackend, compiler: str, tmp_path: Path) -> None:
+    """Also with -Werror: compiled as a source, gcc would warn of each `#pragma once`."""
+    (tmp_path / "widget.hpp").write_text(
+        '#pragma once\n#include "dependency.h"\ninline int widget() { return size; }\n'
+    )
+    (tmp_path / "dependency.h").write_text("#pragma once\nconst int size = 1;\n")
+    (tmp_path / "lacking.hpp").write_text("#pragma once\ninline int f() { return size; }\n")
+    good, bad = (str(tmp_path / name) for name in ("widget.hpp", "lacking.hpp"))
+    results = check(good, bad, compiler=compiler, warnings=["-Wall", "-Werror"], backend=backend)
+    assert [str(result.verdict) for result in results] == ["compiled", "rejected"]

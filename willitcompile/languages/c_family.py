@@ -113,16 +113,13 @@ class CLanguage:
             *(("-pipe",) if gcc else ()),
             "-fdiagnostics-color=never",
             "-fdiagnostics-parseable-fixits",
-            # gcc has no such flag, and would say so beneath other warnings.
-            *(("-Wno-pragma-once-outside-header",) if is_header and not gcc else ()),
             *judged,
             *(f"-I{directory}" for directory in unit.include_dirs),
             "-o",
             output_path(unit.workdir),
             *(() if options.link else ("-c",)),
-            "-x",
-            self.name,
-            *unit.main,
+            # A header is compiled as what includes it would see it, or each `#pragma once` would be warned of.
+            *(("-include", *unit.main, "-x", self.name, "/dev/null") if is_header else ("-x", self.name, *unit.main)),
             # A library is no source: it goes last, where the linker wants it, and by its own name.
             *(("-x", "none", *libraries) if (libraries := _libraries(options)) else ()),
         )

@@ -270,10 +270,10 @@ class TestTheCommand:
         assert "-c" not in argv
         assert argv[-4:] == ("a.cpp", "-x", "none", "-lm")
 
-    def test_a_header_is_no_reason_to_warn_of_pragma_once(self) -> None:
-        unit = SourceUnit("a.hpp", "c++", {}, ("a.hpp",))
-        assert "-Wno-pragma-once-outside-header" in CPP.command(unit, CLANG, "c++23", CompileOptions()).argv
-        assert CPP.command(unit, GCC, "c++23", CompileOptions()).argv[-3:] == ("-x", "c++", "a.hpp")
+    def test_a_header_is_compiled_as_one_that_is_included(self) -> None:
+        unit = UNIT._replace(main=("a.hpp",))
+        argv = CPP.command(unit, CLANG, "c++23", CompileOptions()).argv
+        assert argv[-5:] == ("-include", "a.hpp", "-x", "c++", "/dev/null")
 
     @given(st.lists(st.text(max_size=12)), st.lists(st.text(max_size=12)), st.lists(st.text(max_size=12)))
     def test_whatever_is_asked_the_frame_stays(self, defines: list[str], warnings: list[str], flags: list[str]) -> None:
