@@ -20,6 +20,7 @@ lint: $(VENV)/installed-for-development
 
 bench: $(VENV)/installed-for-development
 	tests/prepare
+	$(BIN)/python -m compileall -q willitcompile
 	$(BIN)/python tests/benchmarks/bench.py
 
 docs: $(VENV)/installed-for-development
@@ -31,6 +32,8 @@ $(VENV)/bin/python:
 
 $(VENV)/installed: $(VENV)/bin/python pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@# As pip does for what is not editable: where bytecode may not be written later, each start would compile anew.
+	$(BIN)/python -m compileall -q willitcompile
 	@touch $@
 
 $(VENV)/installed-for-development: $(VENV)/installed
