@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from willitcompile import languages, toolchains
 from willitcompile.backends import CancelToken
 from willitcompile.errors import Interrupted, RequestError, SourceError, ToolchainMissing, UnknownStandard
-from willitcompile.files import below, files_below
+from willitcompile.files import below, current_directory, files_below
 from willitcompile.languages import CompileOptions
 from willitcompile.model import CheckResult, CompileJob, Limits, SourceUnit, Verdict
 from willitcompile.sources import SizeLimits, SourceTree
@@ -143,7 +143,8 @@ def _sources_of(path: str, request: CheckRequest) -> Iterable[_Source]:
     if path == STDIN and request.stdin is None:
         raise SourceError("check -", "nothing was piped in", "pipe a source in, or name a file")
     if path == STDIN or not os.path.isdir(path):
-        return [_Source(path, languages.detect(path, _tree(request, path).content, asked))]
+        named = languages.language(asked) if asked and path == STDIN else None
+        return [_Source(path, languages.detect(path, _tree(request, path, named).content, asked))]
     # Tells of a wrong include directory before anything runs.
     SourceTree("stdin", include_dirs=request.include_dirs, virtual={"stdin": b""})
     files = list(files_below(path))
@@ -180,7 +181,7 @@ def _project(source: str, project_file: str) -> list[str]:
 
     A source typed as `cmd/tool/main.go` belongs to the module whose directory one stands in.
     """
-    here = os.getcwd()
+    here = current_directory()
     directory = os.path.dirname(os.path.abspath(source))
     while below(directory, here):
         if os.path.isfile(os.path.join(directory, project_file)):

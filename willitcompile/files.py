@@ -7,6 +7,7 @@ from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from willitcompile.errors import SourceError
+from willitcompile.model import GIB, KIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -106,6 +107,14 @@ def _opened_in(fd: int, roots: Sequence[str]) -> bool:
     return any(below(opened, root) for root in roots)
 
 
+def current_directory() -> str:
+    """Raises SourceError where it was deleted."""
+    try:
+        return os.getcwd()
+    except OSError:
+        raise SourceError("read the sources", "the current directory is gone", "cd somewhere else") from None
+
+
 def has_control(text: str) -> bool:
     """Whether a name has a line break or another character that makes a terminal or a log lie."""
     return not text.isprintable() and any(char < " " or char == "\x7f" for char in text)
@@ -114,6 +123,17 @@ def has_control(text: str) -> bool:
 def quoted(name: str) -> str:
     """A name for a message: as it is, unless one could not see it then."""
     return repr(name) if not name or has_control(name) else name
+
+
+def sized(count: int) -> str:
+    """
+    >>> sized(16 << 20), sized(1536), sized(10)
+    ('16 MiB', '1.5 KiB', '10 bytes')
+    """
+    for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
+        if count >= unit:
+            return f"{round(count / unit, 1):g} {name}"
+    return f"{count} bytes"
 
 
 def why(error: OSError | ValueError, missing: str) -> str:

@@ -10,7 +10,7 @@ from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import TYPE_CHECKING, NamedTuple
 
 from willitcompile.errors import SourceError
-from willitcompile.files import below, has_control, quoted, read_regular, relative, why
+from willitcompile.files import below, current_directory, has_control, quoted, read_regular, relative, sized, why
 from willitcompile.model import MIB, SourceUnit
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ class SizeLimits(NamedTuple):
 
 MAX_FILES = 10_000
 """Files of one source unit. Boost has 15,000 headers, of which no compile wants even a tenth."""
+
+MAX_NOTES = 100
+"""Notes of one source unit. Nobody reads more."""
 
 
 class SourceTree:
@@ -60,7 +63,7 @@ class SourceTree:
         """
         self.limits = limits or SizeLimits()
         self.typed = main
-        self.cwd = os.path.normpath(cwd) if cwd else os.getcwd()
+        self.cwd = os.path.normpath(cwd) if cwd else current_directory()
         self.notes: list[str] = []
         self._disk = disk
         self._asked = f"check {main}"
@@ -119,7 +122,7 @@ class SourceTree:
         if self._sent_bytes > self.limits.unit_bytes:
             raise SourceError(
                 self._asked,
-                f"it and the files it needs have more than {_megabytes(self.limits.unit_bytes)}",
+                f"it and the files it needs have more than {sized(self.limits.unit_bytes)}",
                 "leave out what it does not need, or raise the setting max-unit-size",
             )
         if len(self._sent) > MAX_FILES:
@@ -135,7 +138,7 @@ class SourceTree:
 
     def note(self, text: str) -> None:
         """Keep what a person should know when the unit is rejected."""
-        if text not in self.notes:
+        if len(self.notes) < MAX_NOTES and text not in self.notes:
             self.notes.append(text)
 
     def mention(self, directory: str) -> None:
@@ -252,7 +255,11 @@ class SourceTree:
     def _realpath(self, path: str) -> str:
         real = self._real.get(path)
         if real is None:
-            real = self._real[path] = os.path.realpath(path)
+            # Beside what is known already, it takes one look and not one for each directory above.
+            directory, name = os.path.split(path)
+            known = self._real.get(directory)
+            near = os.path.join(known, name) if known and name else path
+            real = self._real[path] = near if known and not os.path.islink(near) else os.path.realpath(near)
         return real
 
     def _include_dir(self, name: str) -> str:
@@ -360,7 +367,7 @@ class SourceTree:
     def _too_large(self, asked: str) -> SourceError:
         return SourceError(
             asked,
-            f"it has more than {_megabytes(self.limits.file_bytes)}",
+            f"it has more than {sized(self.limits.file_bytes)}",
             "leave it out, or raise the setting max-file-size",
         )
 
@@ -368,7 +375,3 @@ class SourceTree:
 def _argument(path: str) -> str:
     """A relative path that no compiler takes for an option or a file of options."""
     return "./" + path if path.startswith(("-", "@")) else path
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / MIB:.4g} MiB"

@@ -259,6 +259,11 @@ class TestResults:
         list(run(CheckRequest(("-",), stdin=b"", language=language), backend))
         assert name in backend.jobs[0].files
 
+    @pytest.mark.parametrize(("stdin", "sizes"), [(b"int\0", SizeLimits()), (b"int x;", SizeLimits(3))])
+    def test_stdin_has_that_name_in_errors_too(self, backend: FakeBackend, stdin: bytes, sizes: SizeLimits) -> None:
+        with pytest.raises(SourceError, match=r"^check stdin\.cpp: "):
+            run(CheckRequest(("-",), stdin=stdin, sizes=sizes, language="c++"), backend)
+
     def test_an_include_directory_is_part_of_the_unit(self, backend: FakeBackend, write: Write) -> None:
         write(**{"a.c": '// fake: needs include/b.h\n#include "b.h"\n', "include/b.h": ""})
         [result] = run(CheckRequest(("a.c",), include_dirs=("include",)), backend)

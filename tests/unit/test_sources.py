@@ -87,9 +87,16 @@ class TestTheMainFile:
     def test_that_is_too_large_is_refused(self, project: Path) -> None:
         (project / "a.c").write_bytes(b" " * 11)
         limits = SizeLimits(file_bytes=10)
-        assert "more than" in refusal("a.c", limits=limits).obstacle
+        assert refusal("a.c", limits=limits).obstacle == "it has more than 10 bytes"
         (project / "a.c").write_bytes(b" " * 10)
         assert len(SourceTree("a.c", limits=limits).content) == 10
+
+    def test_is_not_read_from_a_directory_that_is_gone(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(project / "include")
+        (project / "include/x.h").unlink()
+        (project / "include").rmdir()
+        error = refusal("x.h")
+        assert (error.obstacle, error.remedy) == ("the current directory is gone", "cd somewhere else")
 
     def test_may_be_a_link_within_its_directory_but_not_out_of_it(self, project: Path) -> None:
         (project / "src/link.cpp").symlink_to("main.cpp")
@@ -140,6 +147,13 @@ class TestOtherFiles:
             assert tree.read(tree.absolute(name), name) is None
         assert len(tree.notes) == 2
         assert not tree.is_dir(tree.absolute("src/dir"))
+
+    def test_behind_a_link_are_not_read_when_the_directory_is_known_already(self, project: Path) -> None:
+        (project / "src/dir").symlink_to("../include")
+        tree = SourceTree("src/main.cpp")
+        assert tree.inside(tree.absolute("src"))
+        assert not tree.inside(tree.absolute("src/dir"))
+        assert tree.names(tree.absolute("src/dir")) == []
 
     def test_that_are_pipes_are_not_waited_for(self, project: Path) -> None:
         os.mkfifo("src/pipe.h")

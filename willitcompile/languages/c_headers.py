@@ -7,15 +7,16 @@ import re
 _NOISE = rb"""//[^\n]*|/\*.*?(?:\*/|\Z)|"(?:[^"\\\n]++|\\.)*+"?|'(?:[^'\\\n]++|\\.)*+'?"""
 
 # What a C header shows to C++ alone: from `#ifdef __cplusplus` to its #else or #endif.
-_GUARD = rb"[ \t]*#[ \t]*if(?:def[ \t]+|[ \t]+defined[ \t]*\(?[ \t]*)__cplusplus\b"
+_GUARD = rb"[ \t]*#[ \t]*if(?:def[ \t]+|[ \t]+defined[ \t]*+\(?[ \t]*)__cplusplus\b"
 _GUARD_END = rb"[ \t]*#[ \t]*e(?:ndif|lse|lif)"
 
 _CPP_INCLUDE = rb"^[ \t]*\#[ \t]*include[ \t]*<(?:[a-z_]+|[\w/.-]+\.(?:hpp|hh|hxx))>"
 
+# Two runs of blanks with nothing certain between them are possessive, or a long run would take quadratic time.
 _CPP = rb"""(?x)
     \b(?:class | struct)\s+\w+(?:\s+final)?\s*:
   | \bclass\s+\w+\s*[{;]
-  | \bnamespace\s+[\w:]*\s*[{=] | \bnamespace\s*\{
+  | \bnamespace\s++[\w:]*+\s*[{=] | \bnamespace\s*\{
   | \btemplate\s*<
   | \busing\s+[A-Za-z_]
   | \w\s*::\s*~?\w
@@ -26,7 +27,7 @@ _CPP = rb"""(?x)
   | \b(?:virtual|explicit|mutable|friend|typename|concept|noexcept)\s+[A-Za-z_~]
   | \b(?:decltype|noexcept)\s*\(
   | =\s*(?:default|delete)\s*;
-  | \w\s*&&?\s*\w+\s*[,)]\s*(?:const)?\s*(?:\{|;|noexcept|=)
+  | \w\s*&&?\s*\w+\s*[,)]\s*+(?:const)?\s*(?:\{|;|noexcept|=)
 """
 
 HEAD = 256 * 1024

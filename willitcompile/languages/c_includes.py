@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from bisect import bisect_right
-from functools import lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from willitcompile.languages.c_family import CPP, C
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from willitcompile.sources import SourceTree
 
@@ -31,6 +30,8 @@ _BLANKS = re.compile(rb"[ \t\f\v]*")
 _NAME_BYTES = 1024
 _COMMENT_BYTES = 512
 # Windows, so that no text makes the search quadratic: what is longer is not believed.
+_COMMENTS = 8
+# Between a `#` and its word.
 
 
 MOST = 10_000
@@ -57,13 +58,13 @@ def gather(tree: SourceTree) -> None:
     done = {tree.main}
     computed: list[str] = []
     while queue:
-        path, data = queue.pop()
-        for target, mention in _targets(tree, path, data, computed):
+        source = _Source(tree, *queue.pop())
+        for target, mention in _targets(tree, source, computed):
             if target in done:
                 continue
             content = tree.send(target)
             if content is None:
-                tree.read(target, _wanted(tree, path, data, mention))
+                tree.read(target, source.wanted(mention))
                 continue
             done.add(target)
             queue.append((target, content))
@@ -98,22 +99,39 @@ def joined(data: bytes) -> bytes:
     return _SPLICE.sub(b"", data) if b"\\" in data else data
 
 
-def line_of(data: bytes, offset: int) -> int:
-    """The line, from 1, of an offset in `joined(data)`."""
-    return 1 + bisect_right(_line_ends(data), offset)
+def lines_of(data: bytes, offsets: Iterable[int]) -> dict[int, int]:
+    """The line, from 1, of each offset in `joined(data)`. Goes through the data once, however many they are."""
+    text = joined(data)
+    splices = _SPLICE.finditer(data.replace(b"??/", b"\\"))
+    splice = next(splices, None)
+    found = {}
+    line, counted, removed = 1, 0, 0
+    for offset in sorted(offsets):
+        while splice and splice.start() - removed <= offset:
+            line += 1
+            removed += splice.end() - splice.start()
+            splice = next(splices, None)
+        line += text.count(b"\n", counted, offset)
+        counted = offset
+        found[offset] = line
+    return found
 
 
-@lru_cache(maxsize=1)
-def _line_ends(data: bytes) -> list[int]:
-    """Where in `joined(data)` each line of the file ends, by a line feed or a splice that is no longer there."""
-    data = data.replace(b"??/", b"\\")
-    ends = []
-    removed = 0
-    for end in re.finditer(_SPLICE.pattern + rb"|\n", data):
-        ends.append(end.start() - removed)
-        if end[0] != b"\n":
-            removed += len(end[0])
-    return ends
+class _Source:
+    """One file whose includes are looked for."""
+
+    def __init__(self, tree: SourceTree, path: str, data: bytes) -> None:
+        self.directory = os.path.dirname(path)
+        self.mentions = mentions(data)
+        self._shown = tree.shown(path)
+        self._data = data
+
+    def wanted(self, mention: Mention) -> str:
+        return f"{self._shown}:{self._lines[mention.offset]} includes {mention.name}"
+
+    @cached_property
+    def _lines(self) -> dict[int, int]:
+        return lines_of(self._data, (mention.offset for mention in self.mentions))
 
 
 def _mention(text: bytes, start: int, end: int) -> Mention | None:
@@ -166,21 +184,18 @@ def _introduced(text: bytes, start: int) -> bytes:
     if last not in {b" ", b"\t", b"/", b":", b"=", b"\f", b"\v"}:
         return b""
     head = text[max(0, start - _COMMENT_BYTES) : start].rstrip(b" \t\f\v")
-    while head.endswith(b"*/"):
+    for _ in range(_COMMENTS):
+        if not head.endswith(b"*/"):
+            break
         head = head[: max(0, head.rfind(b"/*", 0, -2))].rstrip(b" \t\f\v")
     return b"#" if head.endswith((b"#", b"%:", b"??=")) else b""
 
 
-def _wanted(tree: SourceTree, path: str, data: bytes, mention: Mention) -> str:
-    return f"{tree.shown(path)}:{line_of(data, mention.offset)} includes {mention.name}"
-
-
-def _targets(tree: SourceTree, path: str, data: bytes, computed: list[str]) -> Iterator[tuple[str, Mention]]:
+def _targets(tree: SourceTree, source: _Source, computed: list[str]) -> Iterator[tuple[str, Mention]]:
     """Each file that a source names and that exists, with the place that names it."""
-    directory = os.path.dirname(path)
-    for mention in mentions(data):
+    for mention in source.mentions:
         if mention.kind == "computed":
-            computed.append(directory)
+            computed.append(source.directory)
             continue
         name = mention.name
         if not name or "\0" in name:
@@ -188,12 +203,12 @@ def _targets(tree: SourceTree, path: str, data: bytes, computed: list[str]) -> I
         if name.startswith("/"):
             if tree.exists(tree.absolute(name)):
                 tree.note(
-                    f"{_wanted(tree, path, data, mention)} by its absolute path, which is not there where the "
+                    f"{source.wanted(mention)} by its absolute path, which is not there where the "
                     "compile runs: include it by a relative one"
                 )
             continue
         if mention.kind == "quoted":
-            places = [directory, *tree.include_dirs]
+            places = [source.directory, *tree.include_dirs]
         elif mention.kind == "assembly":
             places = [tree.cwd, *tree.include_dirs]
         else:
@@ -238,10 +253,12 @@ def _all_near(tree: SourceTree, computed: list[str], done: set[str]) -> Iterator
 
 
 def _includable(tree: SourceTree, directory: str, *, deep: bool) -> Iterator[str]:
-    for name in tree.names(directory):
-        if os.path.splitext(name)[1] in INCLUDABLE:
-            yield os.path.join(directory, name)
-    if deep:
-        for name in tree.directories(directory):
-            if not name.startswith("."):
-                yield from _includable(tree, os.path.join(directory, name), deep=True)
+    waiting = [directory]
+    while waiting:
+        directory = waiting.pop()
+        for name in tree.names(directory):
+            if os.path.splitext(name)[1] in INCLUDABLE:
+                yield os.path.join(directory, name)
+        if deep:
+            inner = [name for name in tree.directories(directory) if not name.startswith(".")]
+            waiting.extend(os.path.join(directory, name) for name in reversed(inner))

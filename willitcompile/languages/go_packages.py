@@ -7,7 +7,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from willitcompile.files import below, read_quietly, relative
+from willitcompile.errors import SourceError
+from willitcompile.files import below, read_quietly, relative, sized
 from willitcompile.languages import go_sources
 from willitcompile.sources import SizeLimits
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 # What a package may have beside its Go files. The go command judges whether it may.
 _BESIDE = (".s", ".S", ".sx", ".h", ".hh", ".hpp", ".hxx", ".c", ".cc", ".cpp", ".cxx", ".m", ".f", ".syso")
+
+MOST_TRIES = 4_000_000
+"""Names that the patterns of one source unit are held against, a long pattern counting for more: some seconds."""
 
 # What the go command takes in an import path. Where a directory is called otherwise, its package cannot be
 # named by a path, only from within.
@@ -35,14 +39,15 @@ def gather(tree: SourceTree) -> SourceUnit:
     if not alone:
         _send_beside(tree, directory)
     root = _module_root(tree, directory)
+    embeds = _Embeds(tree)
     if root is None:
         rest = relative(directory, tree.cwd) if below(directory, tree.cwd) else ""
         root = tree.cwd if rest == "." or (_NAMEABLE.fullmatch(rest) and "vendor" not in rest) else directory
         tree.add(os.path.join(root, "go.mod"), go_sources.SYNTHETIC)
         for path in package:
-            _send_embedded(tree, path, directory)
+            embeds.send(path, directory)
     else:
-        _send_module(tree, root, package)
+        _send_module(tree, root, package, embeds)
     workdir = tree.cwd if below(tree.cwd, root) else root
     main = [tree.main] if alone else [directory]
     unit = tree.unit("go", main, workdir)
@@ -60,16 +65,16 @@ def representatives(files: Sequence[str]) -> list[str]:
         by_directory.setdefault(os.path.dirname(path), []).append(path)
     chosen: set[str] = set()
     for paths in by_directory.values():
-        texts = {path: read_quietly(path, SizeLimits().file_bytes) or b"" for path in paths}
+        facts = {path: go_sources.facts(read_quietly(path, SizeLimits().file_bytes) or b"") for path in paths}
         by_package: dict[str, list[str]] = {}
         for path in paths:
-            if go_sources.is_ignored(texts[path]):
+            if facts[path].is_ignored:
                 chosen.add(path)
             elif not path.endswith("_test.go"):
-                by_package.setdefault(go_sources.package_name(texts[path]), []).append(path)
+                by_package.setdefault(facts[path].package, []).append(path)
         for name, package in by_package.items():
             # Without a package clause a file is broken, and that is to be seen.
-            several = not name or sum(go_sources.has_main(texts[path]) for path in package) > 1
+            several = not name or sum(facts[path].has_main for path in package) > 1
             chosen.update(package if several else package[:1])
         if not chosen.intersection(paths):
             chosen.update(paths[:1])
@@ -78,24 +83,36 @@ def representatives(files: Sequence[str]) -> list[str]:
 
 def _package_files(tree: SourceTree) -> list[str]:
     """The files that are compiled together with the main file, itself included, or it alone."""
-    name = go_sources.package_name(tree.content)
-    if not name or go_sources.is_ignored(tree.content):
+    own = go_sources.facts(tree.content)
+    name = own.package
+    if not name or own.is_ignored:
         return [tree.main]
     directory = os.path.dirname(tree.main)
     is_test = tree.main.endswith("_test.go")
     names = {name, name.removesuffix("_test")} if is_test else {name}
     found = []
+    programs = int(own.has_main)
+    room = tree.limits.unit_bytes
     for file in tree.names(directory):
         path = os.path.join(directory, file)
         if path == tree.main:
             found.append(path)
         elif file.endswith(".go") and (is_test or not file.endswith("_test.go")):
             text = tree.read(path, f"{tree.typed} has {file} in its package")
-            if text is None or go_sources.is_ignored(text):
+            if text is None:
                 continue
-            if go_sources.package_name(text) in names or (is_test and file.endswith("_test.go")):
+            room -= len(text)
+            if room < 0:
+                raise SourceError(
+                    f"check {tree.typed}",
+                    f"the Go files beside it have more than {sized(tree.limits.unit_bytes)}",
+                    "put it in a directory of its own, or raise the setting max-unit-size",
+                )
+            seen = go_sources.facts(text)
+            if not seen.is_ignored and (seen.package in names or (is_test and file.endswith("_test.go"))):
                 found.append(path)
-    if name == "main" and sum(go_sources.has_main(tree.read(path) or b"") for path in found) > 1:
+                programs += seen.has_main
+    if name == "main" and programs > 1:
         return [tree.main]
     return found or [tree.main]
 
@@ -112,7 +129,7 @@ def _module_root(tree: SourceTree, directory: str) -> str | None:
         directory = os.path.dirname(directory)
 
 
-def _send_module(tree: SourceTree, root: str, package: list[str]) -> None:
+def _send_module(tree: SourceTree, root: str, package: list[str], embeds: _Embeds) -> None:
     """Send go.mod, go.sum and all packages that are imported from within the module, directly or not."""
     mod = tree.send(os.path.join(root, "go.mod")) or b""
     tree.send(os.path.join(root, "go.sum"))
@@ -129,7 +146,7 @@ def _send_module(tree: SourceTree, root: str, package: list[str]) -> None:
     done = {os.path.dirname(tree.main)}
     while queue:
         path = queue.pop()
-        _send_embedded(tree, path, os.path.dirname(path))
+        embeds.send(path, os.path.dirname(path))
         for name in go_sources.imports(tree.read(path) or b""):
             for directory in _directories(tree, name, places):
                 if directory not in done:
@@ -173,29 +190,69 @@ def _send_beside(tree: SourceTree, directory: str) -> None:
             tree.send(os.path.join(directory, file))
 
 
-def _send_embedded(tree: SourceTree, path: str, directory: str) -> None:
-    for pattern in go_sources.embeds(tree.read(path) or b""):
-        parts = pattern.split("/")
-        if pattern.startswith("/") or ".." in parts:
-            continue
-        for found in _matching(tree, directory, parts):
-            _send_tree(tree, found, f"{tree.shown(path)} embeds {pattern}")
+class _Embeds:
+    """Sends what `//go:embed` means. Each directory is listed once, and nothing is sent twice."""
 
+    def __init__(self, tree: SourceTree) -> None:
+        self._tree = tree
+        self._listed: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
+        self._done: set[str] = set()
+        self._tries = MOST_TRIES
 
-def _matching(tree: SourceTree, directory: str, parts: list[str]) -> Iterator[str]:
-    """The files and directories that a pattern means. It is looked at one directory at a time."""
-    if parts == ["."]:
-        yield directory
-        return
-    first, *rest = parts
-    names = tree.directories(directory) if rest else [*tree.names(directory), *tree.directories(directory)]
-    for name in names:
-        if _matches(first, name):
-            found = os.path.join(directory, name)
-            if rest:
-                yield from _matching(tree, found, rest)
+    def send(self, path: str, directory: str) -> None:
+        """What the Go file at `path` embeds into the package in `directory`. Raises SourceError."""
+        for pattern in go_sources.embeds(self._tree.read(path) or b""):
+            parts = pattern.split("/")
+            if pattern.startswith("/") or ".." in parts:
+                continue
+            wanted = f"{self._tree.shown(path)} embeds {pattern}"
+            for found in self._matching(directory, parts):
+                self._send_below(found, wanted)
+
+    def _matching(self, directory: str, parts: list[str]) -> list[str]:
+        """The files and directories that a pattern means. It is looked at one directory at a time."""
+        found = [directory]
+        if parts == ["."]:
+            return found
+        for index, part in enumerate(parts, 1):
+            found = [os.path.join(each, name) for each in found for name in self._named(each, part, index < len(parts))]
+        return found
+
+    def _named(self, directory: str, pattern: str, is_inner: bool) -> list[str]:
+        files, directories = self._list(directory)
+        if not any(special in pattern for special in "*?[\\"):
+            return [pattern] if pattern in directories or (pattern in files and not is_inner) else []
+        names = [*directories] if is_inner else [*files, *directories]
+        self._tries -= len(names) * (1 + len(pattern) // 16) + 4 * len(pattern)
+        if self._tries < 0:
+            raise SourceError(
+                f"check {self._tree.typed}",
+                "its //go:embed patterns and the files that they may mean are too many",
+                "embed a whole directory instead",
+            )
+        return [name for name in names if _matches(pattern, name)]
+
+    def _list(self, directory: str) -> tuple[dict[str, None], dict[str, None]]:
+        if (listed := self._listed.get(directory)) is None:
+            files, directories = self._tree.names(directory), self._tree.directories(directory)
+            listed = self._listed[directory] = dict.fromkeys(files), dict.fromkeys(directories)
+        return listed
+
+    def _send_below(self, path: str, wanted: str) -> None:
+        waiting = [path]
+        while waiting:
+            path = waiting.pop()
+            if path in self._done:
+                continue
+            self._done.add(path)
+            if self._tree.is_link(path):
+                # The go command embeds no links; followed, one would make it compile here alone.
+                self._tree.note(f"{wanted}, which has the link {self._tree.shown(path)}: put the file itself there")
+            elif self._tree.is_dir(path):
+                self._tree.mention(path)
+                waiting.extend(os.path.join(path, name) for names in self._list(path) for name in names)
             else:
-                yield found
+                self._tree.send(path, wanted)
 
 
 def _matches(pattern: str, name: str) -> bool:
@@ -218,19 +275,6 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
         return re.compile(translate(translated))
     except re.error:
         return None
-
-
-def _send_tree(tree: SourceTree, path: str, wanted: str) -> None:
-    if tree.is_link(path):
-        # The go command embeds no links; followed, one would make it compile here alone.
-        tree.note(f"{wanted}, which has the link {tree.shown(path)}: put the file itself there")
-        return
-    if not tree.is_dir(path):
-        tree.send(path, wanted)
-        return
-    tree.mention(path)
-    for name in (*tree.names(path), *tree.directories(path)):
-        _send_tree(tree, os.path.join(path, name), wanted)
 
 
 def _with_main(unit: SourceUnit, name: str) -> SourceUnit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 MOST = 10_000
 """Imports and patterns of one file that are believed."""
@@ -26,6 +27,19 @@ _REPLACE = re.compile(
     rb"^[ \t]*(?:replace[ \t]+)?([^\s()]+)(?:[ \t]+v\S+)?[ \t]+=>[ \t]+(\.{1,2}(?:/\S*)?)[ \t]*\r?$",
     re.MULTILINE,
 )
+
+
+class Facts(NamedTuple):
+    """What a file says about the package that it is of."""
+
+    package: str
+    is_ignored: bool
+    has_main: bool
+
+
+def facts(text: bytes) -> Facts:
+    """All at once, so that nobody needs to keep the text."""
+    return Facts(package_name(text), is_ignored(text), has_main(text))
 
 
 def package_name(text: bytes) -> str:

@@ -14,7 +14,7 @@ from willitcompile.errors import FlagRefused, UnknownStandard
 from willitcompile.languages import CompileOptions, detect
 from willitcompile.languages.c_family import CPP, C
 from willitcompile.languages.c_flags import judged_flags
-from willitcompile.languages.c_includes import joined, line_of, mentions
+from willitcompile.languages.c_includes import joined, lines_of, mentions
 from willitcompile.model import Diagnostic, FixIt, SourceUnit, Toolchain
 from willitcompile.sources import SizeLimits, SourceTree
 
@@ -114,6 +114,10 @@ class TestMentions:
     def test_nothing_else_is(self, text: str) -> None:
         assert names(text) == set()
 
+    def test_a_few_comments_may_stand_before_the_word(self) -> None:
+        assert names("#" + "/**/" * 8 + 'include "x.h"') == {("quoted", "x.h")}
+        assert names("#" + "/**/" * 9 + 'include "x.h"') == set()
+
     @given(st.binary(max_size=200))
     def test_any_bytes_give_an_answer(self, text: bytes) -> None:
         mentions(text)
@@ -122,7 +126,7 @@ class TestMentions:
     def test_any_tokens_give_an_answer_with_a_line(self, tokens: list[str]) -> None:
         text = "".join(tokens).encode()
         for mention in mentions(text):
-            assert 1 <= line_of(text, mention.offset) <= text.count(b"\n") + 1
+            assert 1 <= lines_of(text, [mention.offset])[mention.offset] <= text.count(b"\n") + 1
 
     @given(st.lists(st.sampled_from(["int x;\n", "a \\\n b\n", "\n", "x\\  \n"])))
     def test_the_line_is_that_of_the_text_as_it_was(self, before: list[str]) -> None:
@@ -130,7 +134,7 @@ class TestMentions:
         source = text + b'#include "x.h"\n'
         (mention,) = mentions(source)
         if not text.endswith(b"\\  \n"):
-            assert line_of(source, mention.offset) == text.count(b"\n") + 1
+            assert lines_of(source, [mention.offset])[mention.offset] == text.count(b"\n") + 1
         assert joined(source)[mention.offset :].startswith(b"include")
 
     def test_a_large_amalgamation_takes_no_time(self) -> None:
@@ -150,7 +154,31 @@ class TestMentions:
         assert time.perf_counter() - start < 5
 
 
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("start", [b"namespace", b"int f(a&b)", b"__cplusplus\n#if defined", b"class a", b"a::"])
+def test_a_header_with_a_long_run_of_blanks_is_told_all_the_same(start: bytes) -> None:
+    assert detect("a.h", start + b" " * 250_000 + b"!").name == "c"
+
+
 class TestGathering:
+    def test_more_files_outside_than_anybody_reads_of_are_noted_up_to_a_bound(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, soon: None
+    ) -> None:
+        (tmp_path / "src").mkdir()
+        for number in range(2000):
+            (tmp_path / f"{number}.h").touch()
+        includes = "".join(f'#include "../{number}.h"\n' for number in range(2000))
+        (tmp_path / "src/main.cpp").write_text("a\\\n" * 500_000 + includes)
+        monkeypatch.chdir(tmp_path / "src")
+        notes = CPP.gather(SourceTree("main.cpp")).notes
+        assert notes[0].startswith("main.cpp:500001 includes ../0.h")
+        assert notes[99].startswith("main.cpp:500100 includes ../99.h")
+        assert len(notes) == 100
+
+    def test_directories_of_any_depth_are_looked_into(self, deep: str, tmp_path: Path) -> None:
+        (tmp_path / "main.cpp").write_text("#include HEADER")
+        assert set(CPP.gather(SourceTree("main.cpp", include_dirs=["d"])).files) >= {"main.cpp", deep}
+
     def test_headers_are_followed_once_each(self) -> None:
         unit = gathered(
             {

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from willitcompile.errors import FlagRefused, UnknownStandard
+from willitcompile.errors import FlagRefused, SourceError, UnknownStandard
 from willitcompile.languages import CompileOptions
 from willitcompile.languages.go import GO
 from willitcompile.languages.go_sources import (
@@ -22,7 +24,7 @@ from willitcompile.languages.go_sources import (
     replacements,
 )
 from willitcompile.model import Diagnostic, SourceUnit, Toolchain
-from willitcompile.sources import SourceTree
+from willitcompile.sources import SizeLimits, SourceTree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -220,6 +222,30 @@ class TestGathering:
         }
         assert set(gathered(files, "p/main.go").files) == {"p/main.go", "p/a/1.txt", "p/y.md", "go.mod"}
 
+    def test_many_patterns_that_mean_the_same_files_send_each_once(self, soon: None) -> None:
+        files = {f"f{number}.txt": "" for number in range(400)}
+        patterns = "".join(f"//go:embed f*{number}*.txt\n//go:embed f{'*' * number}\n" for number in range(400))
+        unit = gathered({"main.go": f"package main\n{patterns}func main() {{}}", **files})
+        assert set(unit.files) == {"main.go", "go.mod", *files}
+
+    def test_patterns_that_would_take_minutes_to_match_are_refused(self) -> None:
+        files = {f"{number}{'a' * 200}.txt": "" for number in range(200)}
+        patterns = "".join(f"//go:embed {number}{'*a' * 100}b\n" for number in range(3000))
+        with pytest.raises(SourceError, match="patterns"):
+            gathered({"main.go": f"package main\n{patterns}func main() {{}}", **files})
+
+    def test_directories_of_any_depth_are_embedded(self, deep: str, tmp_path: Path) -> None:
+        (tmp_path / "main.go").write_text(f"package main\n//go:embed d\n//go:embed {deep}\nfunc main() {{}}")
+        assert set(GO.gather(SourceTree("main.go")).files) >= {"main.go", deep}
+
+    def test_no_more_is_read_beside_a_file_than_a_unit_may_have(self) -> None:
+        files = {f"{name}.go": b"//go:build ignore\n\npackage main\n" + b" " * 1000 for name in "abc"}
+        virtual = {"main.go": MAIN.encode(), **files}
+        for size, refused in ((2000, True), (4000, False)):
+            tree = SourceTree("main.go", virtual=virtual, disk=False, cwd="/p", limits=SizeLimits(unit_bytes=size))
+            with pytest.raises(SourceError, match="beside it") if refused else nullcontext():
+                GO.gather(tree)
+
     def test_links_are_not_embedded(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "main.go").write_text("package main\n//go:embed x.txt\nvar s string\nfunc main() {}")
@@ -258,6 +284,18 @@ def test_a_directory_has_a_unit_for_each_package_and_program(tmp_path: Path) -> 
     ]
     found = [path.removeprefix(f"{tmp_path}/") for path in GO.sources(files)]
     assert found == ["lib/a.go", "lib/gen.go", "one/b.go", "progs/x.go", "progs/y.go", "tests/t_test.go"]
+
+
+def test_a_directory_is_looked_through_without_keeping_what_is_in_it(tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.go" for number in range(20)]
+    for path in files:
+        path.write_text("package a\n" + " " * 1_000_000)
+    tracemalloc.start()
+    try:
+        assert GO.sources(list(map(str, files))) == [str(files[0])]
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 class TestTheCommand:
