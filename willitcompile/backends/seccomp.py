@@ -220,9 +220,6 @@ are told that it does not exist, and give up when told that it is not permitted.
 ALLOWED = tuple(sorted(_NUMBERS))
 """Allowed with any arguments, by name."""
 
-PRETENDED = tuple(sorted(_PRETENDED))
-"""Answered with success, and not done."""
-
 CLONE_NEW_NAMESPACES = 0x7E020000
 """Every CLONE_NEW… flag that clone() takes."""
 

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from willitcompile.errors import FlagRefused
+from willitcompile.languages.flags import PRINTING_VALUES, refusal
 
 if TYPE_CHECKING:
     from willitcompile.languages import CompileOptions
@@ -123,8 +124,6 @@ MACHINE_TOGGLES = _words(
 )
 
 _OPTIMISE_OR_DEBUG = r"-O([0-3sgz]|fast)?|-g([0-3]|gdb[0-3]?|dwarf(-[2-5])?|line-tables-only)?"
-_PRINTING_VALUES = frozenset({"help", "list"})
-"""With these a flag makes the compiler print what it knows, compile nothing, and perhaps end with success."""
 _VALUE = r"[A-Za-z0-9][A-Za-z0-9.,:+_-]*"
 _MACRO = r"[A-Za-z_$][A-Za-z0-9_$]*"
 
@@ -205,7 +204,7 @@ def _judged_warning(warning: str) -> str:
             "this is not the name of a warning",
             "use one flag at a time, as in -Wall -Wextra",
         )
-    raise _refused(warning)
+    raise refusal(warning, _REFUSED)
 
 
 def _is_warning(flag: str) -> bool:
@@ -224,7 +223,7 @@ def _judged_flag(flag: str, *, link: bool) -> str:
         or _is_warning(flag)
     )
     if not harmless:
-        raise _refused(flag)
+        raise refusal(flag, _REFUSED)
     return flag
 
 
@@ -235,24 +234,14 @@ def _is_feature(text: str) -> bool:
         return plain in TOGGLES or re.fullmatch(r"(template-depth|message-length)-[0-9]{1,9}", name) is not None
     if name in NUMBERED and re.fullmatch(r"[0-9]{1,9}", value):
         return True
-    return plain in WORDED and re.fullmatch(_VALUE, value) is not None and value not in _PRINTING_VALUES
+    return plain in WORDED and re.fullmatch(_VALUE, value) is not None and value not in PRINTING_VALUES
 
 
 def _is_machine(text: str) -> bool:
     name, equals, value = text.partition("=")
     if equals:
-        return name in MACHINE and re.fullmatch(_VALUE, value) is not None and value not in _PRINTING_VALUES
+        return name in MACHINE and re.fullmatch(_VALUE, value) is not None and value not in PRINTING_VALUES
     plain = name.removeprefix("no-")
     if plain in MACHINE_TOGGLES:
         return True
     return plain not in _NOT_PLAIN and re.fullmatch(r"[a-z0-9.]+", plain) is not None
-
-
-def _refused(flag: str) -> FlagRefused:
-    asked = f"use the flag {flag!r}"
-    for beginnings, obstacle, remedy in _REFUSED:
-        if flag.startswith(tuple(beginnings.split())):
-            return FlagRefused(asked, obstacle, remedy)
-    if not flag.startswith("-"):
-        return FlagRefused(asked, "it is not a flag", "give files as arguments of check")
-    return FlagRefused(asked, "it is not on the list of flags that are known to be harmless", _LEAVE)

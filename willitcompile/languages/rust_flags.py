@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from willitcompile.errors import FlagRefused
+from willitcompile.languages.flags import PRINTING_VALUES, refusal
 
 if TYPE_CHECKING:
     from willitcompile.languages import CompileOptions
@@ -72,10 +73,6 @@ _CODEGEN_REFUSED = (
 )
 
 
-PRINTING_VALUES = frozenset({"help", "list"})
-"""With these any flag makes the compiler print what it knows, compile nothing, and end with success."""
-
-
 def judged_flags(options: CompileOptions) -> tuple[str, ...]:
     """The definitions, warnings and flags as arguments, each known to be harmless. Raises FlagRefused."""
     arguments: list[str] = []
@@ -135,7 +132,7 @@ def _judged_flag(flag: str) -> tuple[str, ...]:
         return (name, value)
     if name == "--cap-lints" and re.fullmatch(_CAP, value):
         return (name, value)
-    raise _refused(flag)
+    raise refusal(flag, _REFUSED)
 
 
 def _judged_codegen(flag: str, value: str) -> str:
@@ -144,14 +141,4 @@ def _judged_codegen(flag: str, value: str) -> str:
     for beginnings, obstacle in _CODEGEN_REFUSED:
         if value.startswith(tuple(beginnings.split())):
             raise FlagRefused(f"use the flag {flag!r}", obstacle, "leave it out")
-    raise _refused(flag)
-
-
-def _refused(flag: str) -> FlagRefused:
-    asked = f"use the flag {flag!r}"
-    for beginnings, obstacle, remedy in _REFUSED:
-        if flag.startswith(tuple(beginnings.split())):
-            return FlagRefused(asked, obstacle, remedy)
-    if not flag.startswith("-"):
-        return FlagRefused(asked, "it is not a flag", "give files as arguments of check")
-    return FlagRefused(asked, "it is not on the list of flags that are known to be harmless", "leave it out")
+    raise refusal(flag, _REFUSED)

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
+from willitcompile.files import sized as size
 
-def size(count: int) -> str:
-    """
-    >>> size(1 << 30), size(3 << 29), size(100)
-    ('1 GiB', '1.5 GiB', '100 bytes')
-    """
-    for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
-        if count >= unit:
-            return f"{round(count / unit, 1):g} {name}"
-    return f"{count} bytes"
+__all__ = ["seconds", "size", "typed_size"]
 
 
 def typed_size(count: int) -> str:
