@@ -7,8 +7,16 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from willitcompile.backends.compilers import (
+    VERSION_MACROS,
+    Unusable,
+    Version,
+    c_standards,
+    c_version,
+    first_line,
+    macros,
+)
 from willitcompile.backends.sandbox.host_files import is_elf, libraries, links_in, own_prefix
-from willitcompile.backends.sandbox.host_run import Answer, Unusable
 from willitcompile.languages.c_family import CPP, DRIVERS, C
 
 if TYPE_CHECKING:
@@ -21,10 +29,6 @@ _TOOLS = ("as", *_LINKERS, "objcopy")
 """What a driver runs by name. objcopy is for -gsplit-dwarf."""
 _INNER = ("cc1", "cc1plus", "collect2", "lto-wrapper", "lto1")
 """What gcc keeps in a directory of its own."""
-_VERSION_MACROS = {
-    "gcc": ("__GNUC__", "__GNUC_MINOR__", "__GNUC_PATCHLEVEL__"),
-    "clang": ("__clang_major__", "__clang_minor__", "__clang_patchlevel__"),
-}
 _INNER_OF = {C.name: "cc1", CPP.name: "cc1plus"}
 _LIBRARY_ROOTS = frozenset({"/lib", "/lib64", "/usr/lib", "/usr/lib64"})
 _STANDARD_LIBRARY_PLACE = re.compile(r"(/usr)?/lib(64|32)?(/[^/]+-linux-[^/]+)?")
@@ -56,21 +60,15 @@ def investigate_c(family: str, program: str, asker: Asker) -> Found:
     """Ask the `gcc` or `clang` at this path what it is. Raises Unusable and OSError."""
     if not is_elf(os.path.realpath(program)):
         raise Unusable("is a script, which would need a shell in the sandbox")
-    macros = _macros(asker.ask(program, "-x", "c", "-dM", "-E", "/dev/null").out)
-    if family == "gcc" and "__clang__" in macros:
-        raise Unusable("is clang under the name of gcc")
-    names = _VERSION_MACROS[family]
-    if not all(macros.get(name, "").isdecimal() for name in names):
-        raise Unusable(f"does not answer like a {family}")
-    numbers = tuple(macros[name] for name in names)
+    version = c_version(family, asker.ask(program, "-x", "c", "-dM", "-E", "/dev/null").out)
     if family == "clang":
         # It finds its own files by argv[0] where there is no /proc.
         program = _clang_itself(program)
     programs = {family: program}
-    sibling = _sibling(family, program, numbers, asker)
+    sibling = _sibling(version, program, asker)
     if sibling is not None:
         programs[DRIVERS[family, CPP.name]] = sibling
-    accepted = _standards(family, programs, asker)
+    accepted = c_standards(family, programs, asker, lambda driver, language: _complete(family, driver, language, asker))
     if not accepted:
         raise Unusable("compiles neither C nor C++")
     parts = _parts(program, programs.values(), asker)
@@ -78,8 +76,8 @@ def investigate_c(family: str, program: str, asker: Asker) -> Found:
     loaded = shared_libraries(parts, asker)
     return Found(
         family=family,
-        version=numbers[0],
-        full_version=".".join(numbers),
+        version=version.version,
+        full_version=version.full,
         compilers={
             language: first_line(asker.ask(programs[DRIVERS[family, language]], "--version").out)
             for language in accepted
@@ -94,28 +92,15 @@ def investigate_c(family: str, program: str, asker: Asker) -> Found:
     )
 
 
-def first_line(text: str) -> str:
-    return text.partition("\n")[0].strip()
-
-
-def _macros(text: str) -> dict[str, str]:
-    found = {}
-    for line in text.splitlines():
-        word, _, rest = line.partition(" ")
-        if word == "#define":
-            name, _, value = rest.partition(" ")
-            found[name] = value
-    return found
-
-
 def _clang_itself(program: str) -> str:
     real = os.path.realpath(program)
     plain = os.path.join(os.path.dirname(real), "clang")
     return plain if os.path.realpath(plain) == real else real
 
 
-def _sibling(family: str, program: str, numbers: tuple[str, ...], asker: Asker) -> str | None:
+def _sibling(version: Version, program: str, asker: Asker) -> str | None:
     """The C++ driver of the same installation, or None. A sibling of another version is none."""
+    family = version.family
     places = dict.fromkeys((program, os.path.realpath(program)))
     for place in places:
         directory, name = os.path.split(place)
@@ -124,42 +109,16 @@ def _sibling(family: str, program: str, numbers: tuple[str, ...], asker: Asker) 
             candidate = os.path.join(directory, sibling)
             if not found or not os.access(candidate, os.X_OK) or not is_elf(os.path.realpath(candidate)):
                 continue
-            macros = _macros(asker.tell([candidate, "-x", "c++", "-dM", "-E", "/dev/null"]))
-            if tuple(macros.get(macro) for macro in _VERSION_MACROS[family]) == numbers:
+            defined = macros(asker.tell([candidate, "-x", "c++", "-dM", "-E", "/dev/null"]))
+            if ".".join(defined.get(macro, "") for macro in VERSION_MACROS[family]) == version.full:
                 return candidate
     return None
 
 
-def _standards(family: str, programs: Mapping[str, str], asker: Asker) -> dict[str, tuple[dict[str, str], str]]:
-    """By language, the spelling of each standard that is accepted, and the standard where none is named."""
-    found = {}
-    for language in (C, CPP):
-        driver = programs.get(DRIVERS[family, language.name])
-        if driver is None:
-            continue
-        # A g++ may be there without the compiler proper that it runs.
-        inner = asker.tell([driver, f"-print-prog-name={_INNER_OF[language.name]}"]).strip()
-        if family == "gcc" and not (os.path.isabs(inner) and os.path.isfile(inner)):
-            continue
-        ask = [driver, "-x", language.name, "-dM", "-E", "/dev/null"]
-        spellings = [(name, spelling) for name, known in language.spellings.items() for spelling in known]
-        unasked, *answers = asker.try_each([ask, *([*ask, f"-std={spelling}"] for _, spelling in spellings)])
-        accepted: dict[str, tuple[str, str]] = {}
-        for (name, spelling), answer in zip(spellings, answers, strict=True):
-            # gcc takes a standard of another language with no more than a warning.
-            if answer is not None and not answer.err:
-                accepted.setdefault(name, (spelling, answer.out))
-        if unasked is None or not accepted:
-            continue
-        default = _same_macros(unasked, accepted)
-        found[language.name] = ({name: spelling for name, (spelling, _) in accepted.items()}, default)
-    return found
-
-
-def _same_macros(unasked: Answer, accepted: Mapping[str, tuple[str, str]]) -> str:
-    """The standard that predefines what the compiler does unasked; the newest where none is the same."""
-    same = (name for name, (_, macros) in accepted.items() if macros == unasked.out)
-    return next(same, tuple(accepted)[-1])
+def _complete(family: str, driver: str, language: str, asker: Asker) -> bool:
+    """A g++ may be there without the compiler proper that it runs."""
+    inner = asker.tell([driver, f"-print-prog-name={_INNER_OF[language]}"]).strip()
+    return family != "gcc" or (os.path.isabs(inner) and os.path.isfile(inner))
 
 
 def _parts(program: str, drivers: Iterable[str], asker: Asker) -> tuple[str, ...]:

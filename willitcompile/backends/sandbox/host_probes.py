@@ -11,8 +11,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
+from willitcompile.backends import compilers
+from willitcompile.backends.compilers import FAMILIES, Unusable
 from willitcompile.backends.sandbox import host, host_c, host_files, host_go, host_run, host_rust
-from willitcompile.backends.sandbox.host_run import Asker, Unusable
+from willitcompile.backends.sandbox.host_run import Asker
 from willitcompile.languages import c_family
 from willitcompile.model import Toolchain
 
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from willitcompile.backends.sandbox.host_c import Found
-
-FAMILIES = ("gcc", "clang", "go", "rustc")
-"""In the order of the catalogue."""
 
 _NAME = re.compile(r"(gcc|clang|go|rustc)(-\d+(\.\d+)*)?")
 _WRAPPERS = frozenset({"ccache", "distcc", "icecc", "sccache"})
@@ -80,7 +79,7 @@ def look_around(variables: Mapping[str, str]) -> host.Survey:
     )
 
 
-_OURS = (c_family, host, host_c, host_files, host_go, host_run, host_rust, sys.modules[__name__])
+_OURS = (c_family, compilers, host, host_c, host_files, host_go, host_run, host_rust, sys.modules[__name__])
 
 
 def _directories(path: str, left_out: list[host.LeftOut]) -> list[str]:

@@ -7,7 +7,9 @@ import selectors
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from willitcompile.backends.compilers import Answer, Unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,18 +22,6 @@ MAX_OUTPUT_BYTES = 1024 * 1024
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class Unusable(Exception):
-    """A program that cannot be offered as a compiler; the text says why."""
-
-
-class Answer(NamedTuple):
-    """What a program said. Undecodable bytes are kept as surrogates, since the text may hold paths."""
-
-    code: int
-    out: str
-    err: str
 
 
 def ask(argv: Sequence[str], environment: Mapping[str, str]) -> Answer:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
 
-from willitcompile.backends.sandbox.host_c import Found, first_line, loader_environment, shared_libraries
+from willitcompile.backends.compilers import Unusable, first_line, rust_editions, rust_version
+from willitcompile.backends.sandbox.host_c import Found, loader_environment, shared_libraries
 from willitcompile.backends.sandbox.host_files import is_elf, links_in, own_prefix
-from willitcompile.backends.sandbox.host_run import Unusable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
 _KNOWS_ITS_LIBRARY = (1, 75)
 """By then rustc asks the dynamic loader where it is. 1.63 panics: "no /proc/self/exe available"."""
-EDITIONS = ("2015", "2018", "2021", "2024", "2027")
-"""Those that rustc may know, oldest first; each is asked about."""
 
 
 def investigate_rust(program: str, asker: Asker) -> Found:
@@ -27,27 +24,19 @@ def investigate_rust(program: str, asker: Asker) -> Found:
     if not is_elf(program):
         raise Unusable("is a script, which would need a shell in the sandbox")
     first = first_line(asker.ask(program, "--version").out)
-    # "rustc 1.95.0 (59807616e 2026-04-14)", "rustc 1.97.0-nightly (e50aa6fba 2026-05-19)"
-    match = re.match(r"rustc (\d+\.\d+)(\.\d+)(?:-([a-z]+))?", first)
-    if match is None:
-        raise Unusable("does not answer like a rustc")
-    number, patch, channel = match.groups()
-    answers = asker.try_each([program, "--edition", edition, "--print", "sysroot"] for edition in EDITIONS)
-    editions = {edition: edition for edition, answer in zip(EDITIONS, answers, strict=True) if answer}
-    sysroot = answers[0].out.strip() if answers[0] else ""
-    if not os.path.isabs(sysroot):
-        raise Unusable("does not say where its libraries are")
+    version = rust_version(first)
+    editions, sysroot = rust_editions(program, asker)
     loaded = shared_libraries([program], asker)
     own = own_prefix(program)
     rustlib = os.path.join(sysroot, "lib", "rustlib")
     # From 1.90 it links by a wrapper around lld that looks for itself in /proc. Older ones know no such flag.
     plain_linker = ("-Clinker-features=-lld",)
     arguments = plain_linker if asker.tell([program, *plain_linker, "--print", "sysroot"]) else ()
-    old = tuple(map(int, number.split("."))) < _KNOWS_ITS_LIBRARY
+    old = tuple(map(int, version.full.split(".")[:2])) < _KNOWS_ITS_LIBRARY
     return Found(
         family="rustc",
-        version=channel or number,
-        full_version=number + patch + (f"-{channel}" if channel else ""),
+        version=version.version,
+        full_version=version.full,
         compilers={"rust": first},
         standards={"rust": editions},
         # rustc itself falls back to 2015, for what was written before there were editions. What people ask
