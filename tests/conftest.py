@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 TIERS = {
     "unit": "needs nothing but Python; every test without another tier",
@@ -40,6 +40,20 @@ def say_unavailable(tier: str, why: str, remedy: str) -> NoReturn:
 def unavailable() -> Callable[[str, str, str], NoReturn]:
     """`unavailable(tier, why, remedy)`: see `say_unavailable`."""
     return say_unavailable
+
+
+@pytest.fixture(scope="session")
+def docker_host() -> Iterator[str]:
+    """The address of a daemon with our toolchain images, which DOCKER_HOST names from here on."""
+    return "unix:///var/run/docker.sock"
+
+
+@pytest.fixture(autouse=True)
+def daemon(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what is about Docker finds one: what `auto` chooses must not depend on the machine."""
+    about_docker = request.node.get_closest_marker("docker")
+    host = request.getfixturevalue("docker_host") if about_docker else "unix:///nonexistent/docker.sock"
+    monkeypatch.setenv("DOCKER_HOST", host)
 
 
 def pytest_configure(config: pytest.Config) -> None:

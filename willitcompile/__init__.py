@@ -88,8 +88,8 @@ def check(
     """
     import os
 
-    from willitcompile.backends import open_backend
-    from willitcompile.checker import STDIN, CheckRequest, run
+    from willitcompile.backends import Opening, open_backend
+    from willitcompile.checker import STDIN, CheckRequest, find, plan, run, wanted
     from willitcompile.errors import RequestError
     from willitcompile.languages import CompileOptions
     from willitcompile.model import Limits
@@ -122,8 +122,9 @@ def check(
     )
     if not isinstance(backend, str):
         return list(run(request, backend))
-    with open_backend(backend) as opened:
-        return list(run(request, opened))
+    sources = find(request)
+    with open_backend(backend, Opening(wanted=wanted(request, sources))) as opened:
+        return list(run(request, opened, checks=plan(request, opened, sources)))
 
 
 _UNITS = {"timeout": "seconds", "memory": "bytes"}

@@ -16,7 +16,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 from willitcompile import languages, toolchains
-from willitcompile.backends import CancelToken
+from willitcompile.backends import CancelToken, Wanted
 from willitcompile.errors import Interrupted, RequestError, SourceError, ToolchainMissing, UnknownStandard
 from willitcompile.files import below, current_directory, files_below
 from willitcompile.languages import CompileOptions
@@ -24,7 +24,7 @@ from willitcompile.model import CheckResult, CompileJob, Limits, SourceUnit, Ver
 from willitcompile.sources import SizeLimits, SourceTree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from willitcompile.backends import Backend
     from willitcompile.languages import Language
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     """A result, or why there is none for this source."""
 
 STDIN = "-"
-EVERY_TOOLCHAIN = "all"
 
 MOST_SHOWN = 20
 """Of the sources that cannot be checked, in one message."""
@@ -85,21 +84,47 @@ class PlannedCheck(NamedTuple):
     """The directory asked for, whose files the source may need; None where the source was named itself."""
 
 
-class _Source(NamedTuple):
+class Source(NamedTuple):
+    """What was found to be checked. The fields are those of `PlannedCheck`."""
+
     name: str
     language: Language
     root: str | None = None
 
 
-def plan(request: CheckRequest, backend: Backend) -> list[PlannedCheck]:
+def find(request: CheckRequest) -> list[Source]:
+    """What to check, in the order asked and each once. Looks at what was named, but keeps no content.
+
+    Raises RequestError.
+    """
+    seen = set()
+    found = []
+    for path in request.paths:
+        for source in _sources_of(path, request):
+            # The same file may be named twice, or named and found in a directory.
+            where = STDIN if source.name == STDIN else os.path.abspath(source.name)
+            if where not in seen:
+                seen.add(where)
+                found.append(source)
+    return found
+
+
+def wanted(request: CheckRequest, sources: Sequence[Source]) -> Wanted:
+    """What it takes of a backend to check these."""
+    return Wanted(request.compilers, tuple(dict.fromkeys(source.language.name for source in sources)))
+
+
+def plan(request: CheckRequest, backend: Backend, sources: Sequence[Source] | None = None) -> list[PlannedCheck]:
     """Every compile that the request asks for, in its order: by source, then toolchain, then standard.
 
-    Raises RequestError for anything that is wrong with it, without having compiled.
+    `sources` are those that `find` has found, where it was asked already. Raises RequestError for anything that is
+    wrong with the request, without having compiled, and NoAnswer where the backend cannot say what it has.
     """
-    sources = list(_sources(request))
+    sources = find(request) if sources is None else sources
+    available = backend.toolchains(wanted(request, sources))
     firsts = {source.language.name: source for source in reversed(sources)}
     _refuse_strange_standards(request, [source.language for source in reversed(firsts.values())])
-    pairs = {name: _pairs(request, backend, first) for name, first in firsts.items()}
+    pairs = {name: _pairs(request, available, backend.name, first) for name, first in firsts.items()}
     return [
         PlannedCheck(source.name, source.language, toolchain, standard, source.root)
         for source in sources
@@ -113,43 +138,35 @@ def run(
     *,
     cancel: CancelToken | None = None,
     on_result: Callable[[CheckResult], None] | None = None,
+    checks: list[PlannedCheck] | None = None,
 ) -> Generator[CheckResult]:
     """Run a check: its results in the order asked, each as soon as it and all before it are there.
 
     `on_result` hears of each result as soon as it alone is there: one at a time, in whatever thread. `cancel`
     is this run's own: an error, Ctrl-C or closing the iterator cancels it. When the iterator has ended, in
-    whatever way, nothing runs any more. A caller that may leave it early closes it: contextlib.closing.
+    whatever way, nothing runs any more. A caller that may leave it early closes it: contextlib.closing. `checks` are
+    what `plan` has planned, where it was asked already.
 
     Raises RequestError at once. The iterator raises RequestError for single sources after all other results
     (see the module), and NoAnswer or Interrupted as soon as everything has stopped.
     """
-    return _results(plan(request, backend), request, backend, cancel or CancelToken(), on_result)
+    return _results(
+        plan(request, backend) if checks is None else checks, request, backend, cancel or CancelToken(), on_result
+    )
 
 
-def _sources(request: CheckRequest) -> Iterator[_Source]:
-    """What to check, in the order asked and each once. Looks at what was named, but keeps no content."""
-    seen = set()
-    for path in request.paths:
-        for source in _sources_of(path, request):
-            # The same file may be named twice, or named and found in a directory.
-            where = STDIN if source.name == STDIN else os.path.abspath(source.name)
-            if where not in seen:
-                seen.add(where)
-                yield source
-
-
-def _sources_of(path: str, request: CheckRequest) -> Iterable[_Source]:
+def _sources_of(path: str, request: CheckRequest) -> Iterable[Source]:
     asked = request.language
     if path == STDIN and request.stdin is None:
         raise SourceError("check -", "nothing was piped in", "pipe a source in, or name a file")
     if path == STDIN or not os.path.isdir(path):
         named = languages.language(asked) if asked and path == STDIN else None
-        return [_Source(path, languages.detect(path, _tree(request, path, named).content, asked))]
+        return [Source(path, languages.detect(path, _tree(request, path, named).content, asked))]
     # Tells of a wrong include directory before anything runs.
     SourceTree("stdin", include_dirs=request.include_dirs, virtual={"stdin": b""})
     files = list(files_below(path))
     spoken = [languages.language(asked)] if asked else languages.languages()
-    found = {file: _Source(file, each, path) for each in spoken for file in each.sources(files)}
+    found = {file: Source(file, each, path) for each in spoken for file in each.sources(files)}
     if not found:
         what = f"{asked} source" if asked else "source of a language that we know"
         remedy = "name a file, and its language with --language"
@@ -196,10 +213,12 @@ def _extension(language: Language) -> str:
     return next((each for each in named if each in language.extensions), min(language.extensions))
 
 
-def _pairs(request: CheckRequest, backend: Backend, first: _Source) -> list[tuple[Toolchain, str | None]]:
+def _pairs(
+    request: CheckRequest, available: Sequence[Toolchain], backend: str, first: Source
+) -> list[tuple[Toolchain, str | None]]:
     """The toolchains and standards for all sources of a language, of which this is the first."""
     language = first.language
-    chosen = _toolchains(request, backend, first)
+    chosen = _toolchains(request, available, backend, first)
     standards = [known for text in request.standards if (known := _canonical(language, text))]
     for standard in standards:
         if not any(standard in toolchain.standards[language.name] for toolchain in chosen):
@@ -218,27 +237,27 @@ def _pairs(request: CheckRequest, backend: Backend, first: _Source) -> list[tupl
     return pairs
 
 
-def _toolchains(request: CheckRequest, backend: Backend, first: _Source) -> list[Toolchain]:
+def _toolchains(request: CheckRequest, available: Sequence[Toolchain], backend: str, first: Source) -> list[Toolchain]:
     """Those asked for that speak the language, or the default. Raises ToolchainMissing."""
-    language, available = first.language.name, backend.toolchains()
+    language = first.language.name
     if not request.compilers:
-        return [toolchains.default(available, language, backend.name)]
+        return [toolchains.default(available, language, backend)]
     chosen: dict[str, Toolchain] = {}
     unfit: list[ToolchainMissing] = []
     for text in request.compilers:
-        if text == EVERY_TOOLCHAIN:
+        if text == toolchains.EVERY:
             chosen |= {toolchain.name: toolchain for toolchain in available if language in toolchain.languages}
             continue
-        toolchains.resolve(text, available, None, backend.name)  # raises for what is nobody's name
+        toolchains.resolve(text, available, None, backend)  # raises for what is nobody's name
         try:
-            toolchain = toolchains.resolve(text, available, language, backend.name)
+            toolchain = toolchains.resolve(text, available, language, backend)
         except ToolchainMissing as error:
             unfit.append(error)
         else:
             chosen[toolchain.name] = toolchain
     if unfit and not chosen:
         raise unfit[0]
-    return list(chosen.values()) or [toolchains.default(available, language, backend.name)]
+    return list(chosen.values()) or [toolchains.default(available, language, backend)]
 
 
 def _canonical(language: Language, text: str) -> str | None:
@@ -294,6 +313,11 @@ def _results(
         return result
 
     jobs = min(request.jobs or len(os.sched_getaffinity(0)), len(checks))
+    counts: dict[str, int] = {}
+    for check in checks:
+        counts[check.toolchain.name] = counts.get(check.toolchain.name, 0) + 1
+    for name, count in counts.items():
+        backend.expect(name, request.limits, count, min(count, jobs))
     # One job needs no thread, nor the time to import them.
     answers = _in_parallel(answer, checks, jobs, cancel) if jobs > 1 else (answer(check) for check in checks)
     failed: dict[str, RequestError] = {}

@@ -25,6 +25,9 @@ ENVIRONMENTS = os.path.join(os.path.dirname(__file__), "environments.yaml")
 SYNONYMS = {"g++": "gcc", "clang++": "clang", "golang": "go", "rust": "rustc"}
 """What people call a family, and the family."""
 
+EVERY = "all"
+"""Asks for every toolchain that is there."""
+
 _MAX_BYTES = 1024 * 1024
 _NAME = re.compile(r"[a-z][a-z+]*")
 _VERSION = re.compile(r"[0-9a-z][0-9a-z._]*")
@@ -96,7 +99,7 @@ def resolve(asked: str, available: Sequence[Toolchain], language: str | None, ba
     A family stands for the first of its toolchains that speaks `language` (None for any). Raises
     ToolchainMissing, which tells what there is instead.
     """
-    family, version = _parts(asked)
+    family, version = parts(asked)
     wanted = f"{family}-{version}" if version else family
     named = [each for each in available if wanted in (each.family, each.name, *each.aliases)]
     named = named or [each for each in available if _is_more_exact(wanted, each)]
@@ -111,7 +114,18 @@ def resolve(asked: str, available: Sequence[Toolchain], language: str | None, ba
     )
 
 
-def _parts(asked: str) -> tuple[str, str]:
+def offers(available: Sequence[Toolchain], compilers: Sequence[str], languages: Sequence[str]) -> bool:
+    """Whether every compiler that is asked for is there, and each language has one."""
+    try:
+        for asked in compilers:
+            if asked != EVERY:
+                resolve(asked, available, None, "")
+    except ToolchainMissing:
+        return False
+    return all(any(language in each.languages for each in available) for language in languages)
+
+
+def parts(asked: str) -> tuple[str, str]:
     """`g++-12`, `gcc12` and `go1.26` in a family and a version, which may be empty."""
     text = asked.strip().lower()
     match = re.fullmatch(r"([a-z+]+?)-?(\d[\w.]*|nightly|beta|dev)?", text)

@@ -1,4 +1,4 @@
-"""The backends under contract. A new one is a line in `OPENERS`."""
+"""The backends under contract."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.contract.leftovers import compiling, left_since, leftovers
+from tests.backends import opened, those
+from tests.contract.leftovers import compiling
 from willitcompile.backends.fake import FakeBackend
-from willitcompile.errors import BackendUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,35 +18,11 @@ if TYPE_CHECKING:
     from willitcompile.model import Toolchain
 
 
-def _sandbox(isolation: str) -> Callable[[], Backend]:
-    def open_it() -> Backend:
-        from willitcompile.backends.sandbox import SandboxBackend
-
-        return SandboxBackend(isolation=isolation)
-
-    return open_it
-
-
-OPENERS: dict[str, tuple[str, Callable[[], Backend]]] = {
-    "fake": ("unit", FakeBackend),
-    "sandbox-namespaces": ("sandbox", _sandbox("namespaces")),
-    "sandbox-landlock": ("sandbox", _sandbox("landlock")),
-}
-"""By name, the tier that it needs, and how to open it. It raises BackendUnavailable where it cannot run."""
-
-
-@pytest.fixture(params=[pytest.param(name, marks=getattr(pytest.mark, tier)) for name, (tier, _) in OPENERS.items()])
-def backend(request: pytest.FixtureRequest, unavailable: Callable[..., None]) -> Iterator[Backend]:
-    """A backend of its own for each test, which has left nothing behind once it is closed."""
-    before = leftovers()
-    try:
-        opened = OPENERS[request.param][1]()
-    except BackendUnavailable as error:
-        unavailable(request.param, error.obstacle, error.remedy)
-        raise
-    with opened:
-        yield opened
-    assert left_since(before) == frozenset()
+@pytest.fixture(params=those("unit", "sandbox", "docker"))
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """A backend of its own for each test."""
+    with opened(request) as backend:
+        yield backend
 
 
 @pytest.fixture

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.contract.leftovers import PREFIX, left_since, leftovers
+from tests.backends import opened, those
+from tests.contract.leftovers import PREFIX
 from tests.hostile.cases import FAMILIES, LANGUAGES, SOURCES, Case, fill, load
 from tests.hostile.generate import RECIPES
 from willitcompile.checker import CheckRequest, run
-from willitcompile.errors import BackendUnavailable, SourceError
+from willitcompile.errors import SourceError
 from willitcompile.languages import CompileOptions
 from willitcompile.reports import Style
 from willitcompile.reports.text import render
@@ -42,22 +43,6 @@ NOT_SAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u2
 
 PASSWD = re.compile(r"\b(root|daemon|bin|sys|www-data|nobody):[x*!]?:\d+:\d+:")
 """Lines of any host's; the one that a sandbox makes up has other users."""
-
-
-def _sandbox(isolation: str) -> Callable[[], Backend]:
-    def open_it() -> Backend:
-        from willitcompile.backends.sandbox import SandboxBackend
-
-        return SandboxBackend(isolation=isolation)
-
-    return open_it
-
-
-OPENERS: dict[str, tuple[str, Callable[[], Backend]]] = {
-    "namespaces": ("sandbox", _sandbox("namespaces")),
-    "landlock": ("sandbox", _sandbox("landlock")),
-}
-"""By name, the tier that it needs, and how to open it. A new backend is a line here."""
 
 
 @pytest.fixture(scope="module")
@@ -81,22 +66,10 @@ def secrets() -> Iterator[Mapping[str, str]]:
     assert not list(Path("/tmp").glob("evil*"))
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=getattr(pytest.mark, tier)) for name, (tier, _) in OPENERS.items()],
-)
-def backend(
-    request: pytest.FixtureRequest, secrets: Mapping[str, str], unavailable: Callable[..., None]
-) -> Iterator[Backend]:
-    before = leftovers()
-    try:
-        opened = OPENERS[request.param][1]()
-    except BackendUnavailable as error:
-        unavailable(request.param, error.obstacle, error.remedy)
-        raise
-    with opened:
-        yield opened
-    assert left_since(before) == frozenset()
+@pytest.fixture(scope="module", params=those("sandbox", "docker"))
+def backend(request: pytest.FixtureRequest, secrets: Mapping[str, str]) -> Iterator[Backend]:
+    with opened(request) as backend:
+        yield backend
 
 
 HARMLESS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from willitcompile.errors import BackendUnavailable, RequestError
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from willitcompile.model import CompileJob, CompileResult, Toolchain
+    from willitcompile.model import CompileJob, CompileResult, Limits, Toolchain
 
 
 class CancelToken:
@@ -37,13 +37,50 @@ class CancelToken:
         os.close(self._fd)
 
 
+class Wanted(NamedTuple):
+    """What a check needs of a backend."""
+
+    compilers: tuple[str, ...] = ()
+    """As typed; empty for the default of each language."""
+    languages: tuple[str, ...] = ()
+
+
+class Opening(NamedTuple):
+    """How to open a backend."""
+
+    notify: Callable[[str], None] = lambda _: None
+    """Is told, in whatever thread, of what takes long and happens only once."""
+
+    progress: Callable[[str, int, int], None] = lambda *_: None
+    """Is told how far that is: what, how many bytes of it are done, of how many (0 where nobody knows)."""
+
+    wanted: Wanted = Wanted()
+    """What `auto` chooses a backend for."""
+
+    images: tuple[str, ...] = ()
+    """Which image serves as a toolchain: `gcc-13=registry.example.org/gcc:13`."""
+
+    long_lived: bool = False
+    """Whether more will be asked than is known of now, as in a service: it is worth being ready for that."""
+
+
 class Backend(Protocol):
     """Runs compile jobs. Thread-safe; a context manager; leaves nothing behind, whatever happens."""
 
     name: str
 
-    def toolchains(self) -> Sequence[Toolchain]:
-        """What it can run, in the order of the catalogue, the first of a family being its default."""
+    def toolchains(self, wanted: Wanted | None = None) -> Sequence[Toolchain]:
+        """What it can run, in the order of the catalogue, the first of a family being its default.
+
+        Of more toolchains than it can look at it looks only at those that are wanted, and fetches what it has not.
+        Raises NoAnswer where it cannot look, or not fetch.
+        """
+
+    def has(self, wanted: Wanted) -> bool:
+        """Whether it can run all of this without fetching anything."""
+
+    def expect(self, toolchain: str, limits: Limits, count: int, at_once: int) -> None:
+        """So many jobs of a toolchain will come, so many of them at the same time: a backend may prepare for them."""
 
     def compile(self, job: CompileJob, cancel: CancelToken | None = None) -> CompileResult:
         """Run one job to its end.
@@ -65,10 +102,11 @@ class Backend(Protocol):
 
 
 BACKENDS = {
+    "docker": "willitcompile.backends.docker",
     "sandbox": "willitcompile.backends.sandbox",
 }
-"""By name, the module with the backend's `open_backend(notify)`, `doctor()` and `clean()`. Each is imported only
-when it is used."""
+"""By name, the module with the backend's `open_backend(opening)`, `doctor()` and `clean()`. Each is imported only
+when it is used. `auto` tries them in this order."""
 
 TEST_BACKENDS = {
     "fake": "willitcompile.backends.fake",
@@ -76,23 +114,54 @@ TEST_BACKENDS = {
 """Those that compile nothing, with `open_backend()` alone. The command line does not offer them."""
 
 
-def open_backend(name: str = "auto", notify: Callable[[str], None] = lambda _: None) -> Backend:
+def open_backend(name: str = "auto", opening: Opening | None = None) -> Backend:
     """The backend of this name; `auto` chooses by what this machine has.
-
-    `notify` is told, in whatever thread, of what takes long and happens only once.
 
     Raises RequestError for an unknown name and BackendUnavailable where it cannot run here.
     """
+    opening = opening or Opening()
     if name == "auto":
-        name = "sandbox"
+        return _choose(opening)
     backend: Backend
     if name in TEST_BACKENDS:
         backend = import_module(TEST_BACKENDS[name]).open_backend()
         return backend
     if name not in BACKENDS:
         raise unknown_backend(name)
-    backend = import_module(BACKENDS[name]).open_backend(notify)
+    backend = import_module(BACKENDS[name]).open_backend(opening)
     return backend
+
+
+def _choose(opening: Opening) -> Backend:
+    """The first that has all that is wanted; where none has, the first that can be opened, which may fetch it."""
+    opened: list[Backend] = []
+    unavailable: dict[str, BackendUnavailable] = {}
+    chosen = None
+    try:
+        for name in BACKENDS:
+            try:
+                backend = open_backend(name, opening)
+            except BackendUnavailable as error:
+                unavailable[name] = error
+                continue
+            opened.append(backend)
+            is_last = len(opened) + len(unavailable) == len(BACKENDS)
+            # With nothing left to choose from, the check itself says best what is missing.
+            if (is_last and len(opened) == 1) or backend.has(opening.wanted):
+                chosen = backend
+                return backend
+        if opened:
+            chosen = opened[0]
+            return chosen
+    finally:
+        for backend in opened:
+            if backend is not chosen:
+                backend.close()
+    raise BackendUnavailable(
+        "compile on this machine",
+        "; ".join(f"{name}: {error.obstacle}" for name, error in unavailable.items()),
+        " or ".join(error.remedy for error in unavailable.values()),
+    )
 
 
 def unknown_backend(name: str) -> RequestError:
@@ -101,4 +170,13 @@ def unknown_backend(name: str) -> RequestError:
     )
 
 
-__all__ = ["BACKENDS", "Backend", "BackendUnavailable", "CancelToken", "open_backend", "unknown_backend"]
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "BackendUnavailable",
+    "CancelToken",
+    "Opening",
+    "Wanted",
+    "open_backend",
+    "unknown_backend",
+]

@@ -30,12 +30,14 @@ from typing import TYPE_CHECKING, Self
 from willitcompile.backends import CancelToken
 from willitcompile.errors import BackendFailed, Interrupted, ToolchainMissing
 from willitcompile.model import CompileResult, Toolchain, Verdict
+from willitcompile.toolchains import offers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-    from willitcompile.model import CompileJob
+    from willitcompile.backends import Wanted
+    from willitcompile.model import CompileJob, Limits
 
 VARIABLES = ("PATH", "HOME", "TMPDIR", "LC_ALL")
 """What every backend sets for every compile."""
@@ -106,6 +108,8 @@ class FakeBackend:
         """`script` may block, sleep or raise: it is called in the thread that asked for the compile."""
         self.jobs: list[CompileJob] = []
         """All that were asked for, in the order of their start."""
+        self.expected: list[tuple[str, Limits, int, int]] = []
+        """What `expect` was told."""
         self.running = 0
         self.most_running = 0
         """The most that ever ran at once."""
@@ -115,8 +119,15 @@ class FakeBackend:
         self._closing = CancelToken()
         self._changed = threading.Condition()
 
-    def toolchains(self) -> Sequence[Toolchain]:
+    def toolchains(self, wanted: Wanted | None = None) -> Sequence[Toolchain]:  # noqa: ARG002
         return self._toolchains
+
+    def has(self, wanted: Wanted) -> bool:
+        return offers(self._toolchains, wanted.compilers, wanted.languages)
+
+    def expect(self, toolchain: str, limits: Limits, count: int, at_once: int) -> None:
+        """Keeps what it is told."""
+        self.expected.append((toolchain, limits, count, at_once))
 
     def compile(self, job: CompileJob, cancel: CancelToken | None = None) -> CompileResult:
         """Answer as the script or the sources say. See `Backend.compile`."""

@@ -220,6 +220,9 @@ are told that it does not exist, and give up when told that it is not permitted.
 ALLOWED = tuple(sorted(_NUMBERS))
 """Allowed with any arguments, by name."""
 
+_OF_THE_LAUNCHER = ("chmod", "fchmod", "fchmodat", "kill", "signalfd4")
+"""What pid 1 of a container does besides: see backends/launcher."""
+
 CLONE_NEW_NAMESPACES = 0x7E020000
 """Every CLONE_NEW… flag that clone() takes."""
 
@@ -269,6 +272,36 @@ def bpf_filter(machine: str | None = None) -> bytes:
     program += [(_JGT, 0, 1, _NEWEST), (_RETURN, 0, 0, _ERRNO | _ENOSYS)]
     program += [(_RETURN, 0, 0, _ERRNO | _EPERM)]
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+
+
+def container_profile() -> dict[str, object]:
+    """The same list as a profile for container engines, which confines the launcher too.
+
+    The launcher then gives the compile `bpf_filter()` besides, which is the stricter one: here it may end what it
+    started, and close a directory of sources.
+    """
+    allow = "SCMP_ACT_ALLOW"
+
+    def only(name: str, index: int, value: int, operator: str, second: int = 0) -> dict[str, object]:
+        condition = {"index": index, "value": value, "valueTwo": second, "op": operator}
+        return {"names": [name], "action": allow, "args": [condition]}
+
+    return {
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "archMap": [
+            {"architecture": "SCMP_ARCH_X86_64", "subArchitectures": []},
+            {"architecture": "SCMP_ARCH_AARCH64", "subArchitectures": []},
+        ],
+        "syscalls": [
+            {"names": [*ALLOWED, *_OF_THE_LAUNCHER], "action": allow},
+            only("clone", 0, CLONE_NEW_NAMESPACES, "SCMP_CMP_MASKED_EQ"),
+            {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": _ENOSYS},
+            only("prlimit64", 0, 0, "SCMP_CMP_EQ"),
+            only("socketpair", 0, 1, "SCMP_CMP_EQ"),
+            # Engines join two conditions on one argument by "or". No container has a virtual console for the other.
+            only("ioctl", 1, REFUSED_IOCTLS[0], "SCMP_CMP_NE"),
+        ],
+    }
 
 
 def _ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:

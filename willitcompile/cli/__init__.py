@@ -13,13 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import NoReturn, TypeAlias
 
-    from willitcompile.backends import Backend
+    from willitcompile.backends import Backend, Opening
     from willitcompile.errors import WillItCompileError
 
-    Notify: TypeAlias = Callable[[str], None]
-
-    Opener: TypeAlias = Callable[[str, Notify], Backend]
-    """Opens a backend by its name, or by `auto`. It tells of what takes long and happens only once."""
+    Opener: TypeAlias = Callable[[str, Opening], Backend]
+    """Opens a backend by its name, or by `auto`."""
 
     Action: TypeAlias = Callable[[Opener], int]
     """What a command line asks for. Returns an exit code."""
@@ -100,12 +98,12 @@ def _action(argv: Sequence[str]) -> Action | int:
     return app.parse(argv)
 
 
-def _open_backend(name: str, notify: Notify) -> Backend:
+def _open_backend(name: str, opening: Opening) -> Backend:
     from willitcompile.backends import BACKENDS, open_backend, unknown_backend
 
     if name not in {"auto", *BACKENDS}:  # those for tests are not for here
         raise unknown_backend(name)
-    return open_backend(name, notify)
+    return open_backend(name, opening)
 
 
 def _suggest_flag(error: WillItCompileError, argv: Sequence[str]) -> None:

@@ -130,7 +130,7 @@ def check(
     ] = None,
     backend: Annotated[
         str | None,
-        typer.Option("--backend", "-b", metavar="NAME", help="Where to compile: auto (the default), sandbox."),
+        typer.Option("--backend", "-b", metavar="NAME", help="Where to compile: auto (the default), docker, sandbox."),
     ] = None,
     include: Annotated[
         Many, typer.Option("--include", "-I", metavar="DIR", help="Look for headers in this directory.")
@@ -142,6 +142,12 @@ def check(
     ] = None,
     flag: Annotated[
         Many, typer.Option("--flag", metavar="FLAG", help="Another flag of the compiler: --flag=-O2.")
+    ] = None,
+    images: Annotated[
+        Many,
+        typer.Option(
+            "--images", metavar="NAME=IMAGE", help="The image for a toolchain: gcc-13=registry.example.org/gcc:13."
+        ),
     ] = None,
     link: Annotated[bool, typer.Option("--link", help="Build a program, not only an object.")] = False,
     jobs: Annotated[

@@ -35,6 +35,7 @@ OPTIONS: dict[str, str] = {
     "-W": "warning",
     "--warning": "warning",
     "--flag": "flag",
+    "--images": "images",
     "-j": "jobs",
     "--jobs": "jobs",
     "--timeout": "timeout",
@@ -60,7 +61,7 @@ SWITCHES: dict[str, str] = {
     "--verbose": "verbose",
 }
 
-MANY = frozenset({"compiler", "std", "include", "define", "warning", "flag"})
+MANY = frozenset({"compiler", "std", "include", "define", "warning", "flag", "images"})
 """What may be repeated; of all else the last counts."""
 
 

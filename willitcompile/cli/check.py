@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from willitcompile import checker, reports
+from willitcompile.backends import Opening
 from willitcompile.checker import CheckRequest
 from willitcompile.cli.internal import InternalError
 from willitcompile.cli.interrupt import abandonable, cancelling
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from willitcompile.cli import Opener
     from willitcompile.cli.arguments import CheckArguments
     from willitcompile.cli.output import Write
-    from willitcompile.cli.progress import Progress
+    from willitcompile.cli.progress import FetchBar, Progress
     from willitcompile.config import Settings
     from willitcompile.model import CheckResult
 
@@ -96,19 +97,23 @@ class Answers:
         self._cancel = cancel
         self._quiet = quiet
         self._bar: Progress | None = None
+        self._fetch_bar: FetchBar | None = None
         self._done = 0
 
     def results(self) -> Generator[CheckResult]:
         """Raises WillItCompileError, and nothing else: a report can tell of that."""
         try:
-            with self._open_backend(self._settings.backend, self._notify) as backend:
-                abandonable(backend.toolchains)  # which may have to ask every compiler first
+            sources = checker.find(self._ask)
+            opening = Opening(self._notify, self._fetching, checker.wanted(self._ask, sources), self._settings.images)
+            with self._open_backend(self._settings.backend, opening) as backend:
+                # Which may have to ask every compiler first, or to fetch one.
+                checks = abandonable(lambda: checker.plan(self._ask, backend, sources))
                 if not self._quiet and is_terminal(sys.stderr):
                     from willitcompile.cli.progress import Progress
 
                     color = wants_color(self._settings.color, sys.stderr)
-                    self._bar = Progress(len(checker.plan(self._ask, backend)), color=color)
-                yield from checker.run(self._ask, backend, cancel=self._cancel, on_result=self._heard)
+                    self._bar = Progress(len(checks), color=color)
+                yield from checker.run(self._ask, backend, cancel=self._cancel, on_result=self._heard, checks=checks)
         except (Interrupted, KeyboardInterrupt):
             raise self._interrupted() from None
         except WillItCompileError:
@@ -116,8 +121,9 @@ class Answers:
         except Exception as error:
             raise InternalError(f"check {' '.join(self._ask.paths)}", error) from error
         finally:
-            if self._bar:
-                self._bar.close()
+            for bar in (self._bar, self._fetch_bar):
+                if bar:
+                    bar.close()
         if self._cancel.cancelled:
             raise self._interrupted()
 
@@ -131,6 +137,15 @@ class Answers:
     def _notify(self, text: str) -> None:
         if not self._quiet:
             self.write(say, f"note: {text}")
+
+    def _fetching(self, what: str, done: int, total: int) -> None:
+        if self._quiet or not is_terminal(sys.stderr):
+            return
+        if self._fetch_bar is None:
+            from willitcompile.cli.progress import FetchBar
+
+            self._fetch_bar = FetchBar(color=wants_color(self._settings.color, sys.stderr))
+        self._fetch_bar.update(what, done, total)
 
     def _heard(self, result: CheckResult) -> None:
         self._done += 1

@@ -16,12 +16,20 @@ _WORDS = {True: "ok", False: "bad", None: "note"}
 
 def doctor() -> int:
     """Returns 0 where a check can run, else 3."""
-    findings = _findings()
-    width = max(len(finding.name) for finding in findings)
-    bad = sum(finding.ok is False for finding in findings)
-    end = f"a check cannot run: {bad} to mend\n" if bad else "a check can run\n"
-    write_stdout("".join(line(finding, width) for finding in findings) + end)
-    return 3 if bad else 0
+    found = _findings()
+    usable = [name for name, findings in found.items() if all(finding.ok is not False for finding in findings)]
+    width = max(len(finding.name) for findings in found.values() for finding in findings)
+    for findings in found.values():
+        for finding in findings:
+            # What one backend lacks is no harm while another one can do.
+            told = finding._replace(ok=None) if usable and finding.ok is False else finding
+            write_stdout(line(told, width))
+    if usable:
+        write_stdout(f"a check can run: {', '.join(usable)}\n")
+        return 0
+    bad = sum(finding.ok is False for findings in found.values() for finding in findings)
+    write_stdout(f"a check cannot run: {bad} to mend\n")
+    return 3
 
 
 def line(finding: Finding, width: int) -> str:
@@ -33,7 +41,8 @@ def line(finding: Finding, width: int) -> str:
     return f"{_WORDS[finding.ok]:4}  {finding.name:{width}}  {safe_line(finding.detail)}{remedy}\n"
 
 
-def _findings() -> list[Finding]:
+def _findings() -> dict[str, list[Finding]]:
+    """By backend."""
     if sys.platform != "linux":  # where the backends cannot even be imported
-        return [Finding("platform", False, system(), "run it on Linux: a virtual machine or WSL will do")]
-    return [finding for module in BACKENDS.values() for finding in import_module(module).doctor()]
+        return {"": [Finding("platform", False, system(), "run it on Linux: a virtual machine or WSL will do")]}
+    return {name: import_module(module).doctor() for name, module in BACKENDS.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from willitcompile.backends import Opening
 from willitcompile.cli.interrupt import abandonable, cancelling
 from willitcompile.cli.output import write_stdout
 from willitcompile.cli.terminal import say
@@ -24,7 +25,7 @@ def environments(backend: str, form: str, open_backend: Opener) -> int:
             "there is no format of that name",
             f"use one of: {', '.join(FORMATS)}",
         )
-    with cancelling(), open_backend(backend, lambda text: say(f"note: {text}")) as opened:
+    with cancelling(), open_backend(backend, Opening(lambda text: say(f"note: {text}"))) as opened:
         write_stdout(FORMATS[form](opened.name, abandonable(opened.toolchains)))
     return 0
 

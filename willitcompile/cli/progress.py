@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
 
 PATIENCE_SECONDS = 0.5
 """A check that is over before needs no bar, and does not pay for importing rich."""
@@ -56,6 +57,38 @@ class Progress:
         # A transient bar that is stopped erases itself. The next `advance` shows it again.
         if self._bar is not None:
             self._bar.stop()
+
+
+class FetchBar:
+    """A bar on stderr for each thing that is being fetched, with its bytes. Thread-safe."""
+
+    def __init__(self, *, color: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+
+        self._bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(binary_units=True),
+            console=Console(file=sys.stderr, no_color=not color),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._lock = threading.Lock()
+        self._bar.start()
+
+    def update(self, what: str, done: int, total: int) -> None:
+        """So many bytes of so many; 0 where nobody knows how many."""
+        with self._lock:
+            if what not in self._tasks:
+                self._tasks[what] = self._bar.add_task(what, total=total or None)
+            self._bar.update(self._tasks[what], completed=done, total=total or None)
+
+    def close(self) -> None:
+        self._bar.stop()
 
 
 def _bar(total: int, color: bool) -> RichProgress:

@@ -56,6 +56,9 @@ class Settings(NamedTuple):
     """Whole flags: `-Wall`."""
 
     flags: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    """`gcc-13=registry.example.org/gcc:13`: see `willitcompile.backends.docker.references`."""
+
     link: bool = False
     jobs: int | None = None
     """None for one on each core."""
@@ -177,6 +180,14 @@ def parse_words(text: str) -> tuple[str, ...]:
     return tuple(parse_word(word) for word in text.split(","))
 
 
+def parse_images(text: str) -> tuple[str, ...]:
+    """Which image serves as a toolchain, or as a family; judged by the backend."""
+    words = parse_words(text)
+    if not all("=" in word for word in words):
+        raise UnfitError("it does not say which image serves for which toolchain")
+    return words
+
+
 def parse_standards(text: str) -> tuple[str, ...]:
     """`-std=c++20`, as compilers spell it, reaches us as `-s td=c++20`; nothing else begins so."""
     return parse_words(text.removeprefix("td="))
@@ -210,6 +221,7 @@ SETTINGS: dict[str, Setting] = {
         Setting("define", "defines", parse_one, "NDEBUG", adds=True, variable=False),
         Setting("warning", "warnings", parse_warning, "all", adds=True, variable=False),
         Setting("flag", "flags", parse_one, "-O2", adds=True, variable=False),
+        Setting("images", "images", parse_images, "gcc-13=registry.example.org/gcc:13", adds=True),
         Setting("link", "link", parse_switch, "true"),
         Setting("jobs", "jobs", parse_jobs, "4"),
         Setting("timeout", "timeout", parse_seconds, "60"),

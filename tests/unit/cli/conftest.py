@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from willitcompile.backends import Opening
+
 
 class Ended(NamedTuple):
     code: int
@@ -42,8 +44,8 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         opened = []
 
-        def open_fake(name: str, notify: Callable[[str], None]) -> FakeBackend:
-            notify(f"preparing {name}")
+        def open_fake(name: str, opening: Opening) -> FakeBackend:
+            opening.notify(f"preparing {name}")
             opened.append(FakeBackend(**backend))
             return opened[-1]
 

@@ -82,7 +82,7 @@ class TestExitCode:
         assert (code, err) == (3, "error: compile\n  the daemon is gone\n  try: start it\n")
 
     def test_is_3_where_there_is_no_backend(self, capsys: pytest.CaptureFixture[str]) -> None:
-        def opener(name: str, notify: object) -> object:
+        def opener(name: str, opening: object) -> object:
             raise BackendUnavailable(f"open {name}", "there is nothing", "install it")
 
         assert package.run(["check", "good.cpp"], opener) == 3  # type: ignore[arg-type]

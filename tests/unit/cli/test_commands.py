@@ -10,6 +10,7 @@ import pytest
 
 from willitcompile import __version__, backends
 from willitcompile import cli as package
+from willitcompile.backends import docker as real_docker
 from willitcompile.backends import sandbox as real_sandbox
 from willitcompile.backends.fake import TOOLCHAINS
 from willitcompile.cli import doctor
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     Cli: TypeAlias = Callable[..., "tuple[int, str, str]"]
+
+NO_DOCKER = Finding("docker", False, "gone")
 
 COMMANDS = ("check", "environments", "doctor", "clean", "version")
 
@@ -55,8 +58,11 @@ class TestEnvironments:
 
 
 class TestDoctor:
-    def findings(self, monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> None:
+    def findings(
+        self, monkeypatch: pytest.MonkeyPatch, *findings: Finding, docker: Finding = NO_DOCKER
+    ) -> None:
         monkeypatch.setattr(real_sandbox, "doctor", lambda: list(findings))
+        monkeypatch.setattr(real_docker, "doctor", lambda: [docker])
 
     def test_good_bad_and_unneeded_are_told_apart(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         good, bad = Finding("gcc", True, "gcc 12"), Finding("landlock", False, "none\x1b[2J", "update Linux")
@@ -64,15 +70,24 @@ class TestDoctor:
         code, out, _ = cli("doctor")
         assert code == 3
         assert out == (
+            "bad   docker    gone\n"
             "ok    gcc       gcc 12\n"
             "bad   landlock  none\\x1b[2J; try: update Linux\n"
             "note  bwrap     not found\n"
-            "a check cannot run: 1 to mend\n"
+            "a check cannot run: 2 to mend\n"
         )
 
     def test_is_0_where_a_check_can_run(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         self.findings(monkeypatch, Finding("gcc", True, "gcc 12"), Finding("bwrap", None, "not found"))
-        assert cli("doctor")[0] == 0
+        code, out, _ = cli("doctor")
+        assert code == 0
+        assert out.startswith("note  docker  gone\n")
+        assert out.endswith("a check can run: sandbox\n")
+
+    def test_is_0_where_docker_alone_can(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.findings(monkeypatch, Finding("gcc", False, "none"), docker=Finding("docker", True, "28.0"))
+        code, out, _ = cli("doctor")
+        assert (code, out.splitlines()[-1]) == (0, "a check can run: docker")
 
     def test_elsewhere_than_on_linux_nothing_else_is_looked_at(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "platform", "darwin")
@@ -89,10 +104,12 @@ class TestDoctor:
 class TestClean:
     def test_says_what_was_cleared(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(real_sandbox, "clean", lambda: ["/dev/shm/x\n"])
+        monkeypatch.setattr(real_docker, "clean", list)
         assert cli("clean") == (0, "/dev/shm/x\\n\n", "")
 
     def test_says_that_there_was_nothing(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(real_sandbox, "clean", list)
+        monkeypatch.setattr(real_docker, "clean", list)
         assert cli("clean")[1] == "nothing to clear\n"
 
 

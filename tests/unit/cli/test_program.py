@@ -30,7 +30,7 @@ class Fake(FakeBackend):
         print("compiling", file=sys.stderr, flush=True)
         return super().compile(job, cancel)
 
-leave(run(sys.argv[1:], lambda name, notify: Fake()))
+leave(run(sys.argv[1:], lambda name, opening: Fake()))
 """
 """The command line on the fake backend, which says when it begins."""
 
@@ -46,12 +46,12 @@ def ask(_):
     process.wait()
 
 class Fake(FakeBackend):
-    def toolchains(self):
+    def toolchains(self, wanted=None):
         with ThreadPoolExecutor() as pool:
             list(pool.map(ask, range(1)))
         return super().toolchains()
 
-leave(run(sys.argv[1:], lambda name, notify: Fake()))
+leave(run(sys.argv[1:], lambda name, opening: Fake()))
 """
 """The command line on a backend whose compilers never answer what they can."""
 
@@ -268,7 +268,7 @@ class TestRealCompile:
 
     def test_doctor_agrees_that_a_check_can_run(self, program: Program) -> None:
         code, out, _ = program("doctor")
-        assert (code, out.splitlines()[-1]) == (0, "a check can run")
+        assert (code, out.splitlines()[-1]) == (0, "a check can run: sandbox")
 
     def test_environments_lists_what_is_here(self, program: Program) -> None:
         code, out, _ = program("environments")

@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from willitcompile.backends import CancelToken
+    from willitcompile.backends import CancelToken, Opening, Wanted
     from willitcompile.backends.sandbox.host import HostToolchain
-    from willitcompile.backends.sandbox.plan import Ending, Plan
-    from willitcompile.model import CompileJob, Finding, Toolchain
+    from willitcompile.backends.sandbox.plan import Plan
+    from willitcompile.backends.supervision import Ending
+    from willitcompile.model import CompileJob, Finding, Limits, Toolchain
 
 
 class SandboxBackend:
@@ -90,8 +91,16 @@ class SandboxBackend:
         """From the next job on do without them, as on a host where none can be made."""
         self._with_cgroups = False
 
-    def toolchains(self) -> Sequence[Toolchain]:
+    def toolchains(self, wanted: Wanted | None = None) -> Sequence[Toolchain]:  # noqa: ARG002 - it knows them all
         return [host.toolchain for host in self._host_toolchains().values()]
+
+    def has(self, wanted: Wanted) -> bool:
+        from willitcompile.toolchains import offers
+
+        return offers(self.toolchains(), wanted.compilers, wanted.languages)
+
+    def expect(self, toolchain: str, limits: Limits, count: int, at_once: int) -> None:
+        """There is nothing that could be prepared."""
 
     def compile(self, job: CompileJob, cancel: CancelToken | None = None) -> CompileResult:
         host = self._host_toolchains().get(job.toolchain)
@@ -293,8 +302,8 @@ def _stop(channel: _socket.socket) -> None:
         return  # it ended by itself
 
 
-def open_backend(notify: Callable[[str], None] = lambda _: None) -> SandboxBackend:
-    return SandboxBackend(notify=notify)
+def open_backend(opening: Opening) -> SandboxBackend:
+    return SandboxBackend(notify=opening.notify)
 
 
 def clean() -> list[str]:
@@ -307,6 +316,6 @@ def clean() -> list[str]:
 
 def doctor() -> list[Finding]:
     """What the sandbox finds on this host."""
-    from willitcompile.backends.sandbox.doctor import findings
+    from willitcompile.backends.sandbox.health import findings
 
     return findings()

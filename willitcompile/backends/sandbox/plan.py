@@ -27,18 +27,3 @@ class Plan(NamedTuple):
     read_everything: bool = False
     """Keep CAP_DAC_READ_SEARCH: the toolchain lies in a directory of root's own. Landlock still holds."""
     seeds: tuple[tuple[str, str], ...] = ()
-
-
-class Ending(NamedTuple):
-    """How a compile ended, before anybody judges it."""
-
-    exit_code: int | None
-    signal: int | None
-    stopped: str | None
-    """Why the supervisor ended it: `wall`, `memory`, `processes`, `cancelled`."""
-    oom_kills: int
-    process_limit_hits: int
-    peak_memory_bytes: int
-    duration_seconds: float
-    failure: str | None = None
-    """The sandbox could not be set up, so there is nothing to judge."""

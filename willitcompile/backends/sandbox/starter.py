@@ -18,12 +18,13 @@ import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from willitcompile.backends.sandbox.plan import Ending, Plan
 from willitcompile.backends.sandbox.workspace import remove_tree
+from willitcompile.backends.supervision import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from willitcompile.backends.sandbox.plan import Plan
     from willitcompile.backends.sandbox.workspace import Session
 
 _CHANNEL, _LOCK = 3, 4

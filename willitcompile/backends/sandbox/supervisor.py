@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 
 from willitcompile.backends.sandbox.cgroups import Cgroups, JobCgroup
 from willitcompile.backends.sandbox.confinement import become_compile
-from willitcompile.backends.sandbox.plan import Ending, Plan
+from willitcompile.backends.sandbox.plan import Plan
 from willitcompile.backends.sandbox.processes import ProcessTree
 from willitcompile.backends.sandbox.workspace import remove_tree, written_bytes
+from willitcompile.backends.supervision import Ending
 from willitcompile.model import Limits
 
 if TYPE_CHECKING:

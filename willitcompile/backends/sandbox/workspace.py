@@ -10,6 +10,7 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
+from willitcompile.backends.supervision import layout
 from willitcompile.model import MIB
 
 if TYPE_CHECKING:
@@ -44,36 +45,22 @@ class Session:
 
         Its name is for nobody else to guess, since where jobs have users of their own, others could read its files.
 
-        The paths of `files` were checked by whoever made the job; they are checked again here, because this is
-        where a wrong one would write to the host. Raises ValueError for such a path, and OSError.
+        Raises ValueError for a path that is not inside of a job, and OSError.
         """
         root = os.path.join(self.path, os.urandom(16).hex())
         _make_directory(root)
         _make_directory(f"{root}/src")
         os.mkdir(f"{root}/tmp", 0o700)
-        made = {""}
-        for path, content in files.items():
-            directory, _, leaf = path.rpartition("/")
-            parts = directory.split("/") if directory else []
-            if (
-                "\0" in path
-                or path.startswith("/")
-                or leaf in {".", ".."}
-                or any(part in {"", ".", ".."} for part in parts)
-            ):
-                raise ValueError(f"not a path inside of a job: {path!r}")
-            for depth in range(1, len(parts) + 1):
-                parent = "/".join(parts[:depth])
-                if parent not in made:
-                    made.add(parent)
-                    _make_directory(f"{root}/src/{parent}")
-            if leaf:
-                fd = os.open(f"{root}/src/{path}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-                try:
-                    _write_all(fd, content)
-                    os.fchmod(fd, 0o644)
-                finally:
-                    os.close(fd)
+        for path, content in layout(files):
+            if content is None:
+                _make_directory(f"{root}/src/{path}")
+                continue
+            fd = os.open(f"{root}/src/{path}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                _write_all(fd, content)
+                os.fchmod(fd, 0o644)
+            finally:
+                os.close(fd)
         return root
 
 

@@ -1,0 +1,75 @@
+"""The backends that the same tests are for. A new one is a line in `OPENERS`."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from tests.contract.leftovers import left_since, leftovers
+from willitcompile.backends.fake import FakeBackend
+from willitcompile.errors import BackendUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from willitcompile.backends import Backend
+
+
+class Opener(NamedTuple):
+    tier: str
+    """What it needs of the machine: see tests/conftest.py."""
+    open: Callable[[], Backend]
+    """Raises BackendUnavailable where it cannot run."""
+
+
+def _sandbox(isolation: str) -> Callable[[], Backend]:
+    def open_it() -> Backend:
+        from willitcompile.backends.sandbox import SandboxBackend
+
+        return SandboxBackend(isolation=isolation)
+
+    return open_it
+
+
+def _docker() -> Backend:
+    from willitcompile.backends import open_backend
+
+    return open_backend("docker")
+
+
+OPENERS = {
+    "fake": Opener("unit", FakeBackend),
+    "sandbox-namespaces": Opener("sandbox", _sandbox("namespaces")),
+    "sandbox-landlock": Opener("sandbox", _sandbox("landlock")),
+    "docker": Opener("docker", _docker),
+}
+
+
+def those(*tiers: str) -> list[object]:
+    """For `params=`: the backends of these tiers, each marked with its own."""
+    return [
+        pytest.param(name, marks=getattr(pytest.mark, opener.tier))
+        for name, opener in OPENERS.items()
+        if opener.tier in tiers
+    ]
+
+
+@contextmanager
+def opened(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """The backend that a parametrised fixture is for, which has left nothing behind once it is closed."""
+    opener = OPENERS[request.param]
+    host = request.getfixturevalue("docker_host") if opener.tier == "docker" else None
+    before = leftovers()
+    try:
+        with pytest.MonkeyPatch.context() as environment:
+            if host:
+                environment.setenv("DOCKER_HOST", host)
+            backend = opener.open()
+    except BackendUnavailable as error:
+        request.getfixturevalue("unavailable")(request.param, error.obstacle, error.remedy)
+        raise
+    with backend:
+        yield backend
+    assert left_since(before) == frozenset()

@@ -1,0 +1,262 @@
+"""Compiles in containers of a Docker daemon, or of what speaks its API."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from willitcompile.backends.docker import ready as ready_images
+from willitcompile.backends.docker.channel import Cancelled, Container
+from willitcompile.backends.docker.container import SESSION, create_body
+from willitcompile.backends.docker.engine import Engine, EngineError, Gone
+from willitcompile.backends.docker.images import Images
+from willitcompile.backends.docker.leftovers import clear_stale, client_name, remove_session
+from willitcompile.backends.docker.pool import Pool, PoolClosed
+from willitcompile.backends.launcher import MACHINES
+from willitcompile.backends.seccomp import bpf_filter
+from willitcompile.errors import BackendFailed, BackendUnavailable, Interrupted, ToolchainMissing
+from willitcompile.model import CompileResult, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+    from types import TracebackType
+
+    from willitcompile.backends import CancelToken, Opening, Wanted
+    from willitcompile.backends.docker.channel import Outcome
+    from willitcompile.backends.docker.endpoint import Endpoint
+    from willitcompile.backends.docker.ready import Ready
+    from willitcompile.model import CompileJob, Limits, Toolchain
+
+ISOLATION = "container"
+ATTEMPTS = 3
+"""A compile whose container or daemon was lost is as good as one that never began: it is run again."""
+RETURN_SECONDS = 20.0
+"""How long a daemon that is being restarted is waited for."""
+
+
+class _Kind(NamedTuple):
+    """What the containers of a kind have in common, so that any of them will do for a job of it."""
+
+    image: str
+    limits: Limits
+    """Without what the launcher is told with the job itself."""
+
+
+class DockerBackend:
+    """Runs each job in a container of its own, thrown away afterwards."""
+
+    name = "docker"
+
+    def __init__(self, endpoint: Endpoint, opening: Opening) -> None:
+        """Raises BackendUnavailable where no daemon answers there, and ConfigError for wrong `images`."""
+        self._engine = Engine(endpoint)
+        self._session = f"{client_name()}/{os.urandom(8).hex()}"
+        self._images = Images(self._engine, self._session, opening)
+        self._ready: dict[str, Ready] = {}
+        self._lock = threading.Lock()
+        self._pool: Pool[Container] = Pool(self._start, warm=opening.long_lived)
+        self._running: set[Container] = set()
+        self._closed = False
+        try:
+            self._engine.ping()
+            machine = self._engine.call("GET", "/version").get("Arch", "")
+        except (EngineError, Gone) as error:
+            raise BackendUnavailable(f"compile with Docker at {endpoint.url}", str(error), "docker version") from error
+        if machine not in MACHINES:
+            raise BackendUnavailable(
+                f"compile with Docker at {endpoint.url}",
+                f"there is no launcher for {machine or 'its'} machines",
+                "use a daemon on an x86_64 or an aarch64 machine",
+            )
+        self._seccomp = bpf_filter(MACHINES[machine])
+
+    def toolchains(self, wanted: Wanted | None = None) -> Sequence[Toolchain]:
+        with self._lock:
+            try:
+                self._ready |= self._images.obtain(wanted)
+            except (EngineError, Gone) as error:
+                raise BackendFailed("look for the images of Docker", str(error), "docker images") from error
+            return [each.toolchain for each in self._images.in_order(self._ready)]
+
+    def has(self, wanted: Wanted) -> bool:
+        """Whether there are images for all of this, without pulling one."""
+        try:
+            return self._images.has(wanted)
+        except (EngineError, Gone):
+            return False
+
+    def expect(self, toolchain: str, limits: Limits, count: int, at_once: int) -> None:
+        if ready := self._ready.get(toolchain):
+            self._pool.expect(_kind(ready, limits), count, at_once)
+
+    def compile(self, job: CompileJob, cancel: CancelToken | None = None) -> CompileResult:
+        ready = self._ready_for(job)
+        asked = f"compile with {job.toolchain}"
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._attempt(job, ready, cancel)
+            except (Cancelled, PoolClosed):
+                raise Interrupted(asked, "it was cancelled", "run it again") from None
+            except EngineError as error:
+                if error.status == 404 and attempt < ATTEMPTS:  # the image was removed, or replaced, meanwhile
+                    ready = self._make_ready_again(job)
+                    continue
+                raise BackendFailed(asked, f"Docker says: {error.message}", "will-it-compile doctor") from error
+            except Gone as error:
+                if self._closed or (cancel is not None and cancel.cancelled):
+                    raise Interrupted(asked, "it was cancelled", "run it again") from None
+                if attempt == ATTEMPTS or not self._answers_again(cancel):
+                    raise BackendFailed(asked, str(error), "will-it-compile doctor, then run it again") from error
+        raise AssertionError
+
+    def image_exists(self, image: str) -> bool:
+        try:
+            return ready_images.inspect(self._engine, image) is not None
+        except (EngineError, Gone) as error:
+            raise BackendFailed(f"look for the image {image}", str(error), "docker images") from error
+
+    def close(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        for container in list(self._running):
+            container.hang_up()
+        self._pool.close()
+        remove_session(self._engine, self._session)
+        clear_stale(self._engine)
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ready_for(self, job: CompileJob) -> Ready:
+        ready = self._ready.get(job.toolchain)
+        if ready is None:
+            self.toolchains()
+            ready = self._ready.get(job.toolchain)
+        if ready is None or job.argv[0] not in ready.programs:
+            names = ", ".join(self._ready) or "none at all"
+            raise ToolchainMissing(
+                f"compile {job.language} with {job.toolchain}",
+                "Docker has no image of it",
+                f"use one of these: {names}; or make it: will-it-compile images build {job.toolchain}",
+            )
+        return ready
+
+    def _make_ready_again(self, job: CompileJob) -> Ready:
+        with self._lock:
+            self._ready.pop(job.toolchain, None)
+            self._images.forget()
+        return self._ready_for(job)
+
+    def _start(self, key: Hashable) -> Container:
+        assert isinstance(key, _Kind)  # noqa: S101 - for mypy
+        labels = {SESSION: self._session}
+        return Container(self._engine, create_body(key.image, key.limits, labels))
+
+    def _attempt(self, job: CompileJob, ready: Ready, cancel: CancelToken | None) -> CompileResult:
+        if self._closed:
+            raise BackendFailed("compile with Docker", "the backend was closed", "open another one")
+        if cancel is not None and cancel.cancelled:
+            raise Cancelled
+        kind = _kind(ready, job.limits)
+        container = self._pool.take(kind)
+        self._running.add(container)
+        try:
+            outcome = container.run(ready_images.records(ready, job, self._seccomp), job.limits, cancel)
+        except BaseException as error:
+            memory_ran_out = isinstance(error, Gone) and self._was_out_of_memory(container)
+            container.discard()  # comes back when nothing of it runs any more
+            if memory_ran_out:
+                return _result(job, ready, None)
+            raise
+        finally:
+            self._running.discard(container)
+            container.hang_up()
+            self._pool.done(kind)
+        if outcome.ending.failure:
+            raise BackendFailed(
+                f"compile with {job.toolchain}",
+                outcome.ending.failure,
+                "give it room: --memory 2G" if "space" in outcome.ending.failure else "will-it-compile doctor",
+            )
+        return _result(job, ready, outcome)
+
+    def _was_out_of_memory(self, container: Container) -> bool:
+        """Whether the kernel has killed the launcher itself for what its job took."""
+        try:
+            state = self._engine.call("GET", f"/containers/{container.id}/json")["State"]
+        except (EngineError, Gone, KeyError, TypeError):
+            return False
+        return bool(state.get("OOMKilled"))
+
+    def _answers_again(self, cancel: CancelToken | None) -> bool:
+        """Wait for a daemon that is being restarted."""
+        deadline = time.monotonic() + RETURN_SECONDS
+        while not self._closed and not (cancel is not None and cancel.cancelled):
+            try:
+                self._engine.ping()
+            except BackendUnavailable:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.2)
+            else:
+                return True
+        return False
+
+
+def _kind(ready: Ready, limits: Limits) -> _Kind:
+    told_later = type(limits)()
+    return _Kind(
+        ready.image,
+        limits._replace(
+            wall_seconds=told_later.wall_seconds,
+            output_bytes=told_later.output_bytes,
+            file_bytes=told_later.file_bytes,
+        ),
+    )
+
+
+def _result(job: CompileJob, ready: Ready, outcome: Outcome | None) -> CompileResult:
+    """`outcome` is None where nothing is known but that memory ran out."""
+    from willitcompile.backends.verdicts import judge
+
+    compiler = ready.toolchain.compilers.get(job.language, "")
+    if outcome is None:
+        return CompileResult(
+            Verdict.OUT_OF_MEMORY, None, b"", b"", 0.0, compiler, ISOLATION, ready.digest, limit="memory"
+        )
+    ending = outcome.ending
+    truncated = ending.stopped == "output"
+    verdict, limit = judge(
+        exit_code=ending.exit_code,
+        killed_by=ending.signal,
+        stopped=None if truncated else ending.stopped,
+        oom_kills=ending.oom_kills,
+        process_limit_hits=ending.process_limit_hits,
+        truncated=truncated,
+        stderr=outcome.stderr,
+        rejected_exit_codes=job.rejected_exit_codes,
+    )
+    return CompileResult(
+        verdict=verdict,
+        exit_code=None if limit in {"wall", "memory", "output"} else ending.exit_code,
+        stdout=outcome.stdout,
+        stderr=outcome.stderr,
+        duration_seconds=ending.duration_seconds,
+        compiler=compiler,
+        isolation=ISOLATION,
+        image=ready.digest,
+        truncated=truncated,
+        limit=limit,
+        signal=None if limit else ending.signal,
+        peak_memory_bytes=ending.peak_memory_bytes,
+    )

@@ -1,0 +1,152 @@
+"""A container that was started and waits for a job, and the connection to its launcher."""
+
+from __future__ import annotations
+
+import select
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from willitcompile.backends.docker.engine import EngineError, Gone
+from willitcompile.backends.launcher import BrokenProtocolError, Reader
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterable
+
+    from willitcompile.backends import CancelToken
+    from willitcompile.backends.docker.engine import Engine
+    from willitcompile.backends.supervision import Ending
+    from willitcompile.model import Limits
+
+START_SECONDS = 120.0
+_GRACE_SECONDS = 30.0
+"""The launcher ends a job at its time limit. A machine that was suspended, or a daemon that hangs, is given up on."""
+_PIECE = 1 << 16
+_NO_HEADER = 8
+
+
+class Outcome(NamedTuple):
+    """What a job printed, within its limit, and how it ended."""
+
+    stdout: bytes
+    stderr: bytes
+    ending: Ending
+
+
+class Cancelled(Exception):
+    """The token was."""
+
+
+class Container:
+    """See the module. Not thread-safe, but for `discard`."""
+
+    def __init__(
+        self, engine: Engine, body: dict[str, Any], before_start: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Create, attach to, and start it. `before_start` gets its id in between.
+
+        Raises EngineError and Gone; then nothing of it is left.
+        """
+        self._engine = engine
+        self.id: str = engine.call("POST", "/containers/create", body=body)["Id"]
+        self._connection: socket.socket | None = None
+        self._raw = bytearray()
+        self._stderr = bytearray()
+        self._reader = Reader(0)
+        try:
+            before_start(self.id)
+            self._connection = engine.attach(self.id, seconds=START_SECONDS)
+            engine.call("POST", f"/containers/{self.id}/start", seconds=START_SECONDS)
+            while not self._reader.ready:
+                self._receive(time.monotonic() + START_SECONDS, None)
+                if self._reader.failure:
+                    raise Gone(f"its launcher cannot work: {self._reader.failure}")
+        except BaseException:
+            self.discard()
+            raise
+
+    def alive(self) -> bool:
+        """Whether its connection still stands."""
+        connection = self._connection
+        if connection is None:
+            return False
+        poll = select.poll()
+        poll.register(connection, select.POLLIN | select.POLLRDHUP)
+        return not poll.poll(0)
+
+    def run(self, records: Iterable[bytes], limits: Limits, cancel: CancelToken | None = None) -> Outcome:
+        """Send a job with these limits, and wait for its end. Raises Gone and Cancelled."""
+        connection = self._connection
+        if connection is None:
+            raise Gone("the container was discarded")
+        self._reader = reader = Reader(limits.output_bytes, ready=True)
+        deadline = time.monotonic() + limits.wall_seconds + _GRACE_SECONDS
+        try:
+            for record in records:
+                connection.sendall(record)
+        except OSError as error:
+            raise Gone("the connection broke while the sources were sent") from error
+        while reader.ending is None:
+            self._receive(deadline, cancel)
+        return Outcome(bytes(reader.stdout), bytes(reader.stderr), reader.ending)
+
+    def hang_up(self) -> None:
+        """Close the connection: the launcher ends whatever runs, and itself."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.shutdown(2)
+            except OSError:
+                pass  # the other end was faster
+            connection.close()
+
+    def discard(self) -> None:
+        """End it, and remove it. Never raises: what the daemon cannot do now, the next run does."""
+        self.hang_up()
+        try:
+            self._engine.call("DELETE", f"/containers/{self.id}", {"force": True, "v": True})
+        except (EngineError, Gone):
+            return  # it has removed itself, or is doing so
+
+    def _receive(self, deadline: float, cancel: CancelToken | None) -> None:
+        """Take what comes next. Raises Gone where nothing can come any more, and Cancelled."""
+        connection = self._connection
+        if connection is None:
+            raise Gone("the container was discarded")
+        # A TLS connection may hold decrypted bytes, of which poll knows nothing.
+        if not (pending := getattr(connection, "pending", None)) or not pending():
+            poll = select.poll()
+            poll.register(connection, select.POLLIN)
+            if cancel is not None:
+                poll.register(cancel, select.POLLIN)
+            ready = {fd for fd, _ in poll.poll(max(0.0, deadline - time.monotonic()) * 1000)}
+            if cancel is not None and cancel.fileno() in ready:
+                raise Cancelled
+            if not ready:
+                raise Gone("the container does not answer")
+        try:
+            data = connection.recv(_PIECE)
+        except OSError as error:
+            raise Gone("the connection broke") from error
+        if not data:
+            said = bytes(self._stderr[-300:]).decode(errors="backslashreplace").strip()
+            raise Gone("its container ended" + (f": {said}" if said else ""))
+        self._raw += data
+        try:
+            self._unpack()
+        except BrokenProtocolError as error:
+            raise Gone(f"what answers in the container is not the launcher: {error}") from error
+
+    def _unpack(self) -> None:
+        """Part the daemon's frames: a byte for the stream, three of nothing, four for the length."""
+        while len(self._raw) >= _NO_HEADER:
+            length = int.from_bytes(self._raw[4:8], "big")
+            if len(self._raw) < _NO_HEADER + length:
+                return
+            content = bytes(self._raw[_NO_HEADER : _NO_HEADER + length])
+            stream = self._raw[0]
+            del self._raw[: _NO_HEADER + length]
+            if stream == 1:
+                self._reader.feed(content)
+            elif len(self._stderr) < _PIECE:
+                self._stderr += content

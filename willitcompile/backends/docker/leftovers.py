@@ -1,0 +1,114 @@
+"""Containers that a killed process, or a killed daemon, left behind.
+
+A container ends and removes itself when its client does. What can remain was never started, or lost its daemon in the
+wrong moment.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from willitcompile.backends.docker.container import MANAGED, SESSION
+from willitcompile.backends.docker.engine import EngineError, Gone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from willitcompile.backends.docker.engine import Engine
+
+_YOUNG_SECONDS = 300.0
+"""A client on another machine, of which nothing can be known from here, starts what it has created well before."""
+_REMOVAL_SECONDS = 30.0
+
+
+@cache
+def client_name() -> str:
+    """This process, as no other is called: `<boot>.<pid namespace>.<pid>.<start time>`."""
+    return _name_of(os.getpid()) or f"unknown.{os.getpid()}"
+
+
+def _name_of(pid: int) -> str | None:
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            boot = file.read().strip()
+        namespace = os.readlink("/proc/self/ns/pid").strip("pid:[]")
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            fields = stat.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return f"{boot}.{namespace}.{pid}.{fields[19].decode()}"
+
+
+def _is_dead(session: str) -> bool | None:
+    """Whether the process that made it has ended; None where that cannot be known here."""
+    client = session.partition("/")[0]
+    parts = client.split(".")
+    ours = client_name().split(".")
+    if len(parts) != 4 or len(ours) != 4 or parts[:2] != ours[:2] or not parts[2].isdecimal():
+        return None
+    return _name_of(int(parts[2])) != client
+
+
+def remove_session(engine: Engine, session: str) -> None:
+    """Remove what is left of a session, and return when it is gone. Never raises."""
+    deadline = time.monotonic() + _REMOVAL_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            left = _list(engine, [f"{SESSION}={session}"])
+        except (EngineError, Gone):
+            return  # the daemon is gone; `clear_stale` is for what it will find when it is back
+        if not left:
+            return
+        _remove_all(engine, [each["Id"] for each in left])
+
+
+def clear_stale(engine: Engine) -> list[str]:
+    """Remove the containers whose client has ended; their names. Never raises."""
+    label = next(f"{name}={value}" for name, value in MANAGED.items())
+    try:
+        stale = [each for each in _list(engine, [label, SESSION]) if _is_stale(each)]
+    except (EngineError, Gone):
+        return []
+    _remove_all(engine, [each["Id"] for each in stale])
+    return [f"container {(each.get('Names') or [each['Id'][:12]])[0].lstrip('/')}" for each in stale]
+
+
+def _is_stale(container: dict[str, Any]) -> bool:
+    dead = _is_dead((container.get("Labels") or {}).get(SESSION, ""))
+    if dead is not None:
+        return dead
+    age = time.time() - float(container.get("Created") or 0)
+    return container.get("State") != "running" and age > _YOUNG_SECONDS
+
+
+def _list(engine: Engine, labels: list[str]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = engine.call("GET", "/containers/json", {"all": True, "filters": {"label": labels}})
+    return found or []
+
+
+def _remove_all(engine: Engine, containers: Iterable[str]) -> None:
+    threads = [threading.Thread(target=_remove, args=(engine, each), daemon=True) for each in containers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _remove(engine: Engine, container: str) -> None:
+    """Return when it is gone, whoever removes it."""
+    try:
+        engine.call("DELETE", f"/containers/{container}", {"force": True, "v": True})
+    except EngineError as error:
+        if error.status != 409:
+            return
+        # Its own removal is under way.
+        try:
+            engine.call("POST", f"/containers/{container}/wait", {"condition": "removed"}, seconds=_REMOVAL_SECONDS)
+        except (EngineError, Gone):
+            return
+    except Gone:
+        return

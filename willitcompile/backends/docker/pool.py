@@ -1,0 +1,205 @@
+"""Containers that wait for a job, so that none has to wait for its container.
+
+A container takes 150 to 300 ms to start and serves one job. The one for the next job is started while the job before
+compiles.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+MOST_WAITING = 8
+"""Of one kind, in a pool that is kept warm."""
+REMEMBERED_SECONDS = 60.0
+"""A pool that is kept warm holds as many as were in use at once within so long, and none afterwards."""
+
+
+class Waiting(Protocol):
+    def alive(self) -> bool:
+        """Whether it can still take a job."""
+
+    def discard(self) -> None:
+        """End it. Never raises."""
+
+
+W = TypeVar("W", bound=Waiting)
+
+
+class _Kind(Generic[W]):
+    def __init__(self) -> None:
+        self.ready: deque[W | Exception] = deque()
+        """Each with why it could not be started, for who wants the next one."""
+        self.starting = 0
+        self.takers = 0
+        self.running = 0
+        self.expected = 0
+        """Jobs that were announced and have not taken theirs."""
+        self.peaks: deque[tuple[float, int]] = deque()
+        """(when, how many ran), the largest of the time that is remembered first."""
+
+
+class Pool(Generic[W]):
+    """Thread-safe. A kind of container is whatever key its jobs have in common."""
+
+    def __init__(self, start: Callable[[Hashable], W], *, warm: bool = False) -> None:
+        """`start` makes one that waits; it may take long, and raise. `warm` keeps some for jobs not announced."""
+        self._start = start
+        self._warm = warm
+        self._kinds: dict[Hashable, _Kind[W]] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+        self._keeper: threading.Thread | None = None
+
+    def expect(self, key: Hashable, count: int, at_once: int) -> None:
+        """So many jobs will come, so many of them at the same time."""
+        with self._changed:
+            kind = self._kinds.setdefault(key, _Kind())
+            kind.expected += count
+            self._fill(key, kind, min(at_once, kind.expected))
+
+    def take(self, key: Hashable) -> W:
+        """One that waits, or the next to be started. Raises what its start raised. Give it back with `done`."""
+        while True:
+            taken = self._take(key)
+            if taken.alive():
+                return taken
+            taken.discard()
+            self.done(key)
+
+    def _take(self, key: Hashable) -> W:
+        with self._changed:
+            kind = self._kinds.setdefault(key, _Kind())
+            kind.expected = max(0, kind.expected - 1)
+            kind.takers += 1
+            try:
+                self._fill(key, kind, 0)
+                self._changed.wait_for(lambda: kind.ready or self._closed)
+                if not kind.ready:
+                    raise PoolClosed
+                taken = kind.ready.popleft()
+            finally:
+                kind.takers -= 1
+            if isinstance(taken, Exception):
+                raise taken
+            kind.running += 1
+            self._remember(kind)
+            # The next job's container starts while this one compiles.
+            self._fill(key, kind, self._wanted(kind))
+            return taken
+
+    def done(self, key: Hashable) -> None:
+        """What was taken is used up."""
+        with self._changed:
+            self._kinds[key].running -= 1
+
+    def close(self) -> None:
+        """End those that wait, and those that are being started when they are."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            left = [each for kind in self._kinds.values() for each in kind.ready if not isinstance(each, Exception)]
+            for kind in self._kinds.values():
+                kind.ready.clear()
+        _discard(left)
+        with self._changed:
+            self._changed.wait_for(lambda: not any(kind.starting for kind in self._kinds.values()))
+        if self._keeper:
+            self._keeper.join()
+
+    def waiting(self) -> int:
+        """How many wait for a job."""
+        with self._changed:
+            return sum(len(kind.ready) for kind in self._kinds.values())
+
+    def _wanted(self, kind: _Kind[W]) -> int:
+        """How many should wait, beside those that run."""
+        ahead = min(kind.expected, kind.running)
+        if self._warm and kind.peaks:
+            ahead = max(ahead, min(kind.peaks[0][1], MOST_WAITING))
+        return ahead
+
+    def _remember(self, kind: _Kind[W]) -> None:
+        if not self._warm:
+            return
+        now = time.monotonic()
+        while kind.peaks and kind.peaks[-1][1] <= kind.running:
+            kind.peaks.pop()
+        kind.peaks.append((now, kind.running))
+        if self._keeper is None and not self._closed:
+            self._keeper = threading.Thread(target=self._keep, name="warm-pool", daemon=True)
+            self._keeper.start()
+
+    def _keep(self) -> None:
+        """Let go of what nobody has wanted for a while."""
+        while True:
+            with self._changed:
+                if self._closed:
+                    return
+                old = time.monotonic() - REMEMBERED_SECONDS
+                surplus = [each for key, kind in self._kinds.items() for each in self._age(key, kind, old)]
+                next_look = min(
+                    (when - old for kind in self._kinds.values() for when, _ in kind.peaks), default=REMEMBERED_SECONDS
+                )
+            _discard(surplus)
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed, max(next_look, 0.01))
+
+    def _age(self, key: Hashable, kind: _Kind[W], old: float) -> list[W]:
+        while kind.peaks and kind.peaks[0][0] <= old:
+            kind.peaks.popleft()
+        if kind.running and not kind.peaks:
+            kind.peaks.append((time.monotonic(), kind.running))
+        wanted = self._wanted(kind) + kind.takers
+        self._fill(key, kind, wanted - kind.takers)
+        surplus: list[W] = []
+        while len(kind.ready) > wanted:
+            each = kind.ready.popleft()
+            if not isinstance(each, Exception):
+                surplus.append(each)
+        return surplus
+
+    def _fill(self, key: Hashable, kind: _Kind[W], ahead: int) -> None:
+        """Start what is missing to serve who is waiting, and so many besides."""
+        missing = kind.takers + ahead - len(kind.ready) - kind.starting
+        for _ in range(0 if self._closed else missing):
+            kind.starting += 1
+            threading.Thread(target=self._start_one, args=(key, kind), daemon=True).start()
+
+    def _start_one(self, key: Hashable, kind: _Kind[W]) -> None:
+        started: W | Exception
+        try:
+            started = self._start(key)
+        except Exception as error:  # noqa: BLE001 - it is raised to whoever takes it
+            started = error
+        with self._changed:
+            if not self._closed:
+                # Why nobody waits for could not be started says nothing of the next one.
+                if not isinstance(started, Exception) or kind.takers > len(kind.ready):
+                    kind.ready.append(started)
+                kind.starting -= 1
+                self._changed.notify_all()
+                return
+        if not isinstance(started, Exception):
+            started.discard()
+        with self._changed:
+            kind.starting -= 1
+            self._changed.notify_all()
+
+
+class PoolClosed(Exception):
+    """Nothing can be taken any more."""
+
+
+def _discard(waiting: list[W]) -> None:
+    """All at once: each takes the daemon a while."""
+    threads = [threading.Thread(target=each.discard, daemon=True) for each in waiting]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -1,0 +1,74 @@
+"""What the docker package is for: images from registries, with the passwords and proxies that the user has set up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from willitcompile.backends.docker.engine import EngineError, in_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from willitcompile.backends.docker.engine import Engine
+
+SILENT_SECONDS = 120.0
+"""A pull that says nothing for so long hangs."""
+
+
+def pull(
+    engine: Engine,
+    reference: str,
+    notify: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> None:
+    """Pull an image, telling `progress` how many bytes are there of how many known so far.
+
+    Raises EngineError, which says why it cannot be had, and Gone.
+    """
+    image, tag = _split(reference)
+    notify(f"pulling {reference}, once")
+    layers: dict[str, tuple[int, int]] = {}
+    query = {"fromImage": image, "tag": tag}
+    for event in engine.events("POST", "/images/create", query, headers=_credentials(image), seconds=SILENT_SECONDS):
+        if message := event.get("error"):
+            raise EngineError(500, str(message)[:500])
+        detail = event.get("progressDetail") or {}
+        if event.get("status") == "Downloading" and detail.get("total"):
+            layers[str(event.get("id"))] = (int(detail.get("current") or 0), int(detail["total"]))
+        elif event.get("status") == "Download complete" and str(event.get("id")) in layers:
+            total = layers[str(event["id"])][1]
+            layers[str(event["id"])] = (total, total)
+        else:
+            continue
+        progress(
+            f"pulling {reference}", sum(done for done, _ in layers.values()), sum(all_ for _, all_ in layers.values())
+        )
+    try:
+        engine.call("GET", f"/images/{in_path(reference)}/json")
+    except EngineError as error:
+        raise EngineError(error.status, f"it was pulled, and is not there: {error.message}") from error
+
+
+def _split(reference: str) -> tuple[str, str]:
+    """
+    >>> _split("gcc:13"), _split("localhost:5000/gcc"), _split("gcc@sha256:ab")
+    (('gcc', '13'), ('localhost:5000/gcc', 'latest'), ('gcc', 'sha256:ab'))
+    """
+    image, at, digest = reference.partition("@")
+    if at:
+        return image, digest
+    before, colon, tag = reference.rpartition(":")
+    return (before, tag) if colon and "/" not in tag else (reference, "latest")
+
+
+def _credentials(image: str) -> dict[str, str]:
+    """The header by which the daemon may log in, from the user's configuration and credential helpers."""
+    from docker import auth
+
+    registry, _ = auth.resolve_repository_name(image)
+    config: Any = auth.load_config()
+    try:
+        found = config.resolve_authconfig(registry)
+    except Exception:  # noqa: BLE001 - a helper that is broken is for the pull to tell of: most images need none
+        found = None
+    return {"X-Registry-Auth": auth.encode_header(found).decode()} if found else {}
