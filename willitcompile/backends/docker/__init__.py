@@ -39,7 +39,7 @@ def clean() -> list[str]:
         if endpoint.scheme != "unix" or os.path.exists(endpoint.path):
             engine = Engine(endpoint)
             try:
-                engine.ping()
+                engine.greet()
             except BackendUnavailable:
                 continue
             return clear_stale(engine)

@@ -60,10 +60,10 @@ class DockerBackend:
         self._running: set[Container] = set()
         self._closed = False
         try:
-            self._engine.ping()
-            machine = self._engine.call("GET", "/version").get("Arch", "")
-        except (EngineError, Gone) as error:
-            raise BackendUnavailable(f"compile with Docker at {endpoint.url}", str(error), "docker version") from error
+            machine = str(self._engine.greet().get("Arch", ""))
+        except BaseException:
+            self._engine.close()
+            raise
         if machine not in MACHINES:
             raise BackendUnavailable(
                 f"compile with Docker at {endpoint.url}",
@@ -78,7 +78,7 @@ class DockerBackend:
                 self._ready |= self._images.obtain(wanted)
             except (EngineError, Gone) as error:
                 raise BackendFailed("look for the images of Docker", str(error), "docker images") from error
-            return [each.toolchain for each in self._images.in_order(self._ready)]
+            return [each.toolchain for each in sorted(self._ready.values(), key=ready_images.place)]
 
     def has(self, wanted: Wanted) -> bool:
         """Whether there are images for all of this, without pulling one."""
@@ -203,7 +203,7 @@ class DockerBackend:
         deadline = time.monotonic() + RETURN_SECONDS
         while not self._closed and not (cancel is not None and cancel.cancelled):
             try:
-                self._engine.ping()
+                self._engine.greet()
             except BackendUnavailable:
                 if time.monotonic() > deadline:
                     return False

@@ -10,11 +10,10 @@ from willitcompile.backends.docker.engine import EngineError, Gone
 from willitcompile.backends.launcher import BrokenProtocolError, Reader
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterable
 
     from willitcompile.backends import CancelToken
-    from willitcompile.backends.docker.engine import Engine
+    from willitcompile.backends.docker.engine import Connection, Engine
     from willitcompile.backends.supervision import Ending
     from willitcompile.model import Limits
 
@@ -49,7 +48,7 @@ class Container:
         """
         self._engine = engine
         self.id: str = engine.call("POST", "/containers/create", body=body)["Id"]
-        self._connection: socket.socket | None = None
+        self._connection: Connection | None = None
         self._raw = bytearray()
         self._stderr = bytearray()
         self._reader = Reader(0)

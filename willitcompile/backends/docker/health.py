@@ -27,7 +27,7 @@ def findings() -> list[Finding]:
             continue
         engine = Engine(endpoint)
         try:
-            engine.ping()
+            engine.greet()
             return _findings(engine, endpoint)
         except WillItCompileError as error:
             return [Finding("docker", False, f"{endpoint.url} ({endpoint.origin}): {error.obstacle}", error.remedy)]

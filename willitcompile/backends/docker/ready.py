@@ -8,9 +8,7 @@ every toolchain, for every client of it.
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 import time
 from binascii import crc32
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +17,7 @@ from willitcompile.backends import compilers, launcher
 from willitcompile.backends.compilers import Answer, Unusable
 from willitcompile.backends.docker.channel import Container
 from willitcompile.backends.docker.container import ENVIRONMENT, LAUNCHER, MANAGED, SESSION, UID, hardened
-from willitcompile.backends.docker.engine import EngineError, Gone, in_path
+from willitcompile.backends.docker.engine import EngineError, Gone, quoted
 from willitcompile.errors import BackendFailed
 from willitcompile.languages.go import ENVIRONMENT as GO_ENVIRONMENT
 from willitcompile.model import GIB, MIB, Limits, Toolchain
@@ -77,15 +75,24 @@ def version_of_label() -> str:
     return f"{FORMAT}-{crc32(launcher.binary(_ANY_MACHINE)):08x}"
 
 
-def find(engine: Engine) -> dict[str, Ready]:
-    """The ready images of a daemon by toolchain. Raises EngineError and Gone."""
-    filters = {"label": [f"{_LABEL}={version_of_label()}"], "reference": [REPOSITORY]}
-    found = {}
-    for image in engine.call("GET", "/images/json", {"filters": filters}) or ():
-        ready = _read(image.get("Id"), (image.get("Labels") or {}).get(_ABOUT))
-        if ready:
-            found[ready.toolchain.name] = ready
-    return found
+def among(images: Iterable[Mapping[str, Any]]) -> dict[str, Ready]:
+    """The ready ones of a daemon's images, as it lists them, by toolchain: by family, and the newest first."""
+    wanted = version_of_label()
+    found = []
+    for image in images:
+        labels = image.get("Labels") or {}
+        tags = image.get("RepoTags") or ()
+        if labels.get(_LABEL) == wanted and any(tag.rpartition(":")[0].endswith(REPOSITORY) for tag in tags):
+            ready = _read(image.get("Id"), labels.get(_ABOUT))
+            found += [ready] if ready else []
+    return {ready.toolchain.name: ready for ready in sorted(found, key=place)}
+
+
+def place(ready: Ready) -> tuple[int, list[int]]:
+    """Where a toolchain stands among others: by family, and the newest first. The catalogue has the same order."""
+    family, version = ready.toolchain.family, ready.toolchain.version
+    known = compilers.FAMILIES.index(family) if family in compilers.FAMILIES else len(compilers.FAMILIES)
+    return known, [-int(number) if number.isdecimal() else 0 for number in version.split(".")]
 
 
 def _read(image: object, about: object) -> Ready | None:
@@ -102,7 +109,7 @@ def _read(image: object, about: object) -> Ready | None:
 def inspect(engine: Engine, reference: str) -> dict[str, Any] | None:
     """An image, or None where it is not there. Raises EngineError and Gone."""
     try:
-        found: dict[str, Any] = engine.call("GET", f"/images/{in_path(reference)}/json")
+        found: dict[str, Any] = engine.call("GET", f"/images/{quoted(reference)}/json")
     except EngineError as error:
         if error.status == 404:
             return None
@@ -163,21 +170,26 @@ def _put(engine: Engine, container: str, archive: bytes) -> None:
 def _archive(program: bytes) -> bytes:
     """The launcher, and a directory for what Go compiles."""
     directory, _, name = LAUNCHER.strip("/").rpartition("/")
-    files = {
-        directory: (tarfile.DIRTYPE, 0o755, b"", 0),
-        f"{directory}/{name}": (tarfile.REGTYPE, 0o755, program, 0),
-        GO_CACHE.strip("/"): (tarfile.DIRTYPE, 0o755, b"", UID),
-    }
-    return _tar(files)
+    return _tar(
+        {
+            f"{directory}/": (0o755, b"", 0),
+            f"{directory}/{name}": (0o755, program, 0),
+            f"{GO_CACHE.strip('/')}/": (0o755, b"", UID),
+        }
+    )
 
 
-def _tar(files: Mapping[str, tuple[bytes, int, bytes, int]]) -> bytes:
-    """By path: kind, mode, content and owner."""
+def _tar(files: Mapping[str, tuple[int, bytes, int]]) -> bytes:
+    """By path, mode, content and owner; a directory's path ends with a slash."""
+    import io
+    import tarfile
+
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for path, (kind, mode, content, owner) in files.items():
-            entry = tarfile.TarInfo(path)
-            entry.type, entry.mode, entry.size, entry.mtime = kind, mode, len(content), int(time.time())
+        for path, (mode, content, owner) in files.items():
+            entry = tarfile.TarInfo(path.rstrip("/"))
+            entry.type = tarfile.DIRTYPE if path.endswith("/") else tarfile.REGTYPE
+            entry.mode, entry.size, entry.mtime = mode, len(content), int(time.time())
             entry.uid = entry.gid = owner
             archive.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
@@ -308,7 +320,7 @@ def _has_library(
     _put(
         engine,
         container.id,
-        _tar({SEEDS.strip("/"): (tarfile.REGTYPE, 0o644, "\n".join(seeds).encode() + b"\n", 0)}),
+        _tar({SEEDS.strip("/"): (0o644, "\n".join(seeds).encode() + b"\n", 0)}),
     )
     return True
 
@@ -333,7 +345,7 @@ def _commit(engine: Engine, container: str, ready: Ready) -> str:
 def remove(engine: Engine, image: str) -> bool:
     """Remove an image that no container uses any more."""
     try:
-        engine.call("DELETE", f"/images/{in_path(image)}")
+        engine.call("DELETE", f"/images/{quoted(image)}")
     except (EngineError, Gone):
         return False
     return True

@@ -4,15 +4,61 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from willitcompile.backends.docker.engine import EngineError, in_path
+from willitcompile.backends.docker.engine import EngineError, Gone, quoted
+from willitcompile.backends.docker.references import PINNED
+from willitcompile.errors import BackendFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from willitcompile.backends.docker.engine import Engine
+    from willitcompile.backends.docker.references import Candidate
 
 SILENT_SECONDS = 120.0
 """A pull that says nothing for so long hangs."""
+
+
+_REFUSED = ("unauthorized", "no basic auth credentials", "denied", "authentication required", "forbidden")
+
+
+def fetch(
+    engine: Engine,
+    asked: str,
+    name: str,
+    candidate: Candidate,
+    notify: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> None:
+    """Pull the image that is to serve as the toolchain `name`. Raises BackendFailed, which says what to do."""
+    try:
+        pull(engine, candidate.reference, notify, progress)
+    except (EngineError, Gone) as error:
+        message = error.message if isinstance(error, EngineError) else str(error)
+        raise BackendFailed(
+            asked,
+            f"{candidate.reference} cannot be pulled: {message}",
+            _remedy(name, candidate, message),
+        ) from error
+
+
+def _remedy(name: str, candidate: Candidate, message: str) -> str:
+    registry = registry_of(candidate.reference)
+    login = f"docker login {registry}".strip()
+    if any(word in message.lower() for word in _REFUSED):
+        return f"correct the name of the image, or log in: {login}" if "denied" in message else login
+    if candidate.source == PINNED:
+        return f"see what stands in the way: docker pull {candidate.reference}; or correct --images and `images`"
+    return f"will-it-compile images build {name}, or name an image of your own: --images {name}=IMAGE"
+
+
+def registry_of(reference: str) -> str:
+    """The host that an image comes from; empty for the usual one, Docker Hub.
+
+    >>> registry_of("localhost:5000/gcc:13"), registry_of("library/gcc:13"), registry_of("gcc:13")
+    ('localhost:5000', '', '')
+    """
+    host, slash, _ = reference.partition("/")
+    return host if slash and (host == "localhost" or "." in host or ":" in host) else ""
 
 
 def pull(
@@ -44,7 +90,7 @@ def pull(
             f"pulling {reference}", sum(done for done, _ in layers.values()), sum(all_ for _, all_ in layers.values())
         )
     try:
-        engine.call("GET", f"/images/{in_path(reference)}/json")
+        engine.call("GET", f"/images/{quoted(reference)}/json")
     except EngineError as error:
         raise EngineError(error.status, f"it was pulled, and is not there: {error.message}") from error
 

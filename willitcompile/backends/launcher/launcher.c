@@ -27,23 +27,15 @@
  * It is built without a C library, and must do in an image that has none.
  */
 
-#include <asm/statfs.h>
-#include <asm/unistd.h>
-#include <linux/errno.h>
-#include <linux/fcntl.h>
 #include <linux/filter.h>
 #include <linux/limits.h>
-#include <linux/poll.h>
 #include <linux/prctl.h>
 #include <linux/resource.h>
 #include <linux/seccomp.h>
-#include <linux/signal.h>
-#include <linux/time.h>
-#include <linux/time_types.h>
 #include <linux/wait.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+
+#include "system.h"
+#include "usage.h"
 
 struct limits {
     uint64_t wall_milliseconds, memory_bytes, output_bytes, file_bytes, processes;
@@ -63,131 +55,6 @@ static const uint64_t TICK_NANOSECONDS = 50000000;
 
 /* A frame with its header is a page: a pipe that has room at all takes that much without blocking. */
 enum { HEADER = 5, FRAME = 4096 };
-
-/* ---- System calls ---- */
-
-static inline long call(long number, long a, long b, long c, long d, long e)
-{
-#if defined(__x86_64__)
-    register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = e;
-    long result;
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
-                     : "rcx", "r11", "memory");
-    return result;
-#elif defined(__aarch64__)
-    register long x8 __asm__("x8") = number;
-    register long x0 __asm__("x0") = a;
-    register long x1 __asm__("x1") = b;
-    register long x2 __asm__("x2") = c;
-    register long x3 __asm__("x3") = d;
-    register long x4 __asm__("x4") = e;
-    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
-    return x0;
-#else
-#error "no system calls for this machine"
-#endif
-}
-
-#define SYS(...) SYS_(__VA_ARGS__, 0, 0, 0, 0, 0)
-#define SYS_(name, a, b, c, d, e, ...) call(__NR_##name, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e))
-
-static const size_t SIGNAL_SET = 8; /* bytes, to the kernel */
-
-static _Noreturn void leave(int code)
-{
-    for (;;)
-        SYS(exit_group, code);
-}
-
-/* Kill whatever runs in this container, and go. Only after main() has made sure that this is process 1. */
-static _Noreturn void end_everything(int code)
-{
-    SYS(kill, -1, SIGKILL);
-    leave(code);
-}
-
-static uint64_t now(void)
-{
-    struct __kernel_timespec time;
-    SYS(clock_gettime, CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1000000000ull + time.tv_nsec;
-}
-
-/* How many of them are ready. */
-static long poll_for(struct pollfd *what, size_t count, uint64_t nanoseconds)
-{
-    struct __kernel_timespec time = {nanoseconds / 1000000000, nanoseconds % 1000000000};
-    return SYS(ppoll, what, count, &time, NULL, SIGNAL_SET);
-}
-
-/* ---- Bytes and text. The compiler calls the first two by itself. ---- */
-
-void *memcpy(void *to, const void *from, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        ((volatile char *)to)[i] = ((const char *)from)[i];
-    return to;
-}
-
-void *memset(void *to, int byte, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        ((volatile char *)to)[i] = byte;
-    return to;
-}
-
-static size_t length(const char *text)
-{
-    size_t count = 0;
-    while (text[count])
-        count++;
-    return count;
-}
-
-static bool starts_with(const char *text, const char *start)
-{
-    while (*start && *text == *start)
-        text++, start++;
-    return !*start;
-}
-
-/* The number that text starts with, after blanks; 0 where there is none. */
-static uint64_t number_at(const char *text)
-{
-    uint64_t number = 0;
-    while (*text == ' ' || *text == '\t')
-        text++;
-    while (*text >= '0' && *text <= '9')
-        number = number * 10 + (*text++ - '0');
-    return number;
-}
-
-struct text {
-    char *bytes;
-    size_t room, used;
-};
-
-/* What does not fit is left out; a terminating NUL always fits. */
-static void add(struct text *text, const char *more)
-{
-    while (*more && text->used + 1 < text->room)
-        text->bytes[text->used++] = *more++;
-    text->bytes[text->used] = 0;
-}
-
-static void add_number(struct text *text, uint64_t number)
-{
-    char digits[21];
-    size_t at = sizeof digits - 1;
-    digits[at] = 0;
-    do
-        digits[--at] = '0' + number % 10;
-    while (number /= 10);
-    add(text, digits + at);
-}
 
 /* ---- What goes out ---- */
 
@@ -424,8 +291,6 @@ static void make_link(const char *target, char *path)
         fail("link", path, error);
 }
 
-static char scratch[65536];
-
 static void make_links(void)
 {
     static char list[PATH_MAX], from[2 * PATH_MAX], to[2 * PATH_MAX], name[PATH_MAX];
@@ -440,29 +305,31 @@ static void make_links(void)
     add(&target, "/");
     add(&path, "/");
     size_t target_start = target.used, path_start = path.used;
-    long count;
-    while (!failure[0] && (count = SYS(read, file, scratch, sizeof scratch)) != 0) {
-        if (count < 0) {
+    bool is_end = false;
+    while (!is_end && !failure[0]) {
+        long count = SYS(read, file, scratch, sizeof scratch);
+        if (count < 0)
             fail("read", list, count);
-            break;
-        }
+        is_end = count == 0;
+        if (is_end) /* a last line without its end */
+            scratch[count++] = '\n';
         for (long i = 0; i < count && !failure[0]; i++) {
             if (scratch[i] != '\n') {
                 char one[] = {scratch[i], 0};
                 add(&line, one);
                 continue;
             }
-            if (is_inside(name)) {
-                target.used = target_start;
-                path.used = path_start;
-                add(&target, name);
-                add(&path, name);
-                make_link(from, to);
-            } else {
+            if (!line.used)
+                continue;
+            if (!is_inside(name))
                 fail("take the path", name, -EINVAL);
-            }
+            target.used = target_start;
+            path.used = path_start;
+            add(&target, name);
+            add(&path, name);
+            if (!failure[0])
+                make_link(from, to);
             line.used = 0;
-            name[0] = 0;
         }
     }
     SYS(close, file);
@@ -495,115 +362,6 @@ static void forget_job(void)
     memset(arguments, 0, argument_count * sizeof *arguments);
     memset(environment, 0, variable_count * sizeof *environment);
     words_used = argument_count = variable_count = filter_bytes = 0;
-}
-
-/* ---- Looking at what runs ---- */
-
-/* The start of a file as text in scratch, empty where it cannot be read. */
-static const char *text_of(const char *path)
-{
-    size_t used = 0;
-    long file = SYS(openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
-    if (file >= 0) {
-        long count;
-        while (used + 1 < sizeof scratch && (count = SYS(read, file, scratch + used, sizeof scratch - 1 - used)) > 0)
-            used += count;
-        SYS(close, file);
-    }
-    scratch[used] = 0;
-    return scratch;
-}
-
-/* Add the number in the line that starts with this name; whether there is such a line. */
-static bool add_field(const char *text, const char *name, uint64_t *sum)
-{
-    for (; *text; text++) {
-        if (starts_with(text, name)) {
-            *sum += number_at(text + length(name));
-            return true;
-        }
-        while (*text && *text != '\n')
-            text++;
-        if (!*text)
-            break;
-    }
-    return false;
-}
-
-struct usage {
-    uint64_t memory_bytes, threads;
-};
-
-/* By /proc, for where no cgroup tells: every process but this one. */
-static void look_at_processes(struct usage *usage)
-{
-    static char entries[32768];
-    uint64_t kibibytes = 0;
-    long directory = SYS(openat, AT_FDCWD, "/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    long count;
-    while (directory >= 0 && (count = SYS(getdents64, directory, entries, sizeof entries)) > 0) {
-        /* struct linux_dirent64: u64 inode, s64 offset, u16 size, u8 type, name. */
-        for (long at = 0; at < count; at += *(uint16_t *)(entries + at + 16)) {
-            const char *name = entries + at + 19;
-            if (number_at(name) < 2)
-                continue;
-            char path[64];
-            struct text text = {path, sizeof path, 0};
-            add(&text, "/proc/");
-            add(&text, name);
-            add(&text, "/status");
-            /* It starts with "Name:\t" and up to 15 bytes of the process's choice, which not every kernel escapes. */
-            const char *status = text_of(path);
-            for (int i = 0; i < 21 && *status; i++)
-                status++;
-            add_field(status, "Threads:", &usage->threads);
-            if (add_field(status, "RssAnon:", &kibibytes))
-                add_field(status, "RssShmem:", &kibibytes);
-            else
-                add_field(status, "VmRSS:", &kibibytes);
-        }
-        if (usage->threads > limits.processes)
-            break;
-    }
-    SYS(close, directory);
-    usage->memory_bytes = kibibytes * 1024;
-    struct statfs room;
-    if (SYS(statfs, ".", &room) == 0)
-        usage->memory_bytes += (room.f_blocks - room.f_bfree) * room.f_bsize;
-}
-
-/* What is in use and no file on a disk backs. The kernel counts it for a container in its cgroup, if that is to be
- * seen here. (Version 2 has memory.current only below the root, whose numbers are the whole machine's.) */
-static struct usage look(void)
-{
-    struct usage usage = {0, 0}, seen = {0, 0};
-    const char *text = text_of("/sys/fs/cgroup/memory/memory.stat");
-    bool memory = add_field(text, "total_rss ", &usage.memory_bytes) && add_field(text, "total_shmem ", &usage.memory_bytes);
-    if (!memory && *text_of("/sys/fs/cgroup/memory.current")) {
-        text = text_of("/sys/fs/cgroup/memory.stat");
-        memory = add_field(text, "anon ", &usage.memory_bytes) && add_field(text, "shmem ", &usage.memory_bytes);
-    }
-    bool threads = add_field(text_of("/sys/fs/cgroup/pids/pids.current"), "", &usage.threads) ||
-                   add_field(text_of("/sys/fs/cgroup/pids.current"), "", &usage.threads);
-    if (!memory || !threads)
-        look_at_processes(&seen);
-    return (struct usage){memory ? usage.memory_bytes : seen.memory_bytes, threads ? usage.threads : seen.threads};
-}
-
-static uint64_t oom_kills(void)
-{
-    uint64_t count = 0;
-    if (!add_field(text_of("/sys/fs/cgroup/memory/memory.oom_control"), "oom_kill ", &count))
-        add_field(text_of("/sys/fs/cgroup/memory.events"), "oom_kill ", &count);
-    return count;
-}
-
-static uint64_t process_limit_hits(void)
-{
-    uint64_t count = 0;
-    if (!add_field(text_of("/sys/fs/cgroup/pids/pids.events"), "max ", &count))
-        add_field(text_of("/sys/fs/cgroup/pids.events"), "max ", &count);
-    return count;
 }
 
 /* ---- The child, until it is the compiler ---- */
@@ -750,7 +508,7 @@ static bool forward_rest(struct stream *stream)
     return within;
 }
 
-/* Not a loop for its own sake: a process that is just being made may need a second one. */
+/* Kill again with each that is gone: another one may just have been in the making. */
 static void kill_and_reap(long compiler, int *status)
 {
     for (;;) {
@@ -790,7 +548,7 @@ static uint32_t watch(long compiler, int *status, struct stream *streams, uint64
         if (time >= deadline)
             return WALL;
         if (time >= tick) {
-            struct usage usage = look();
+            struct usage usage = look(limits.processes);
             uint64_t memory = usage.memory_bytes > before_memory ? usage.memory_bytes - before_memory : 0;
             if (memory > *peak)
                 *peak = memory;
@@ -846,7 +604,7 @@ static void run_job(void)
     }
     SYS(fcntl, out[0], F_SETFL, O_NONBLOCK);
     SYS(fcntl, err[0], F_SETFL, O_NONBLOCK);
-    struct usage before = look();
+    struct usage before = look(limits.processes);
     uint64_t oom_kills_before = oom_kills(), hits_before = process_limit_hits(), begin = now();
     struct problem problem = {NULL, NULL, 0};
     long compiler = SYS(clone, SIGCHLD);

@@ -1,0 +1,109 @@
+"""Which toolchain images a daemon has, and where those come from that it has not."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from willitcompile import toolchains
+from willitcompile.backends import Opening
+from willitcompile.backends.docker.endpoint import REMEDY, endpoints
+from willitcompile.backends.docker.engine import Engine, EngineError, Gone
+from willitcompile.backends.docker.images import Images
+from willitcompile.backends.docker.references import candidates, pins
+from willitcompile.errors import BackendFailed, BackendUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from willitcompile.backends.docker import ready as ready_images
+    from willitcompile.backends.docker.references import Candidate
+    from willitcompile.toolchains import Catalogue
+
+
+class Entry(NamedTuple):
+    """A toolchain, and what there is of it."""
+
+    toolchain: str
+    image: str | None = None
+    """The image that serves as it; None where there is none, or where nobody knows."""
+    source: str | None = None
+    """Of that image: `pinned`, `built here` or `official`."""
+    size: int | None = None
+    """In bytes, of which other images may share some."""
+    ready: bool = False
+    """Whether a compile can start at once. Else it is made ready by the first one."""
+    release: str | None = None
+    """The release of Debian from which `images build` makes one; None where it cannot."""
+    pull: str | None = None
+    """What `images pull` pulls; None where there is nothing."""
+
+
+def connect() -> Engine:
+    """The daemon that the backend takes. Raises BackendUnavailable."""
+    failed = None
+    for endpoint in endpoints():
+        if endpoint.scheme == "unix" and not endpoint.named and not os.path.exists(endpoint.path):
+            continue
+        engine = Engine(endpoint)
+        try:
+            engine.greet()
+        except BackendUnavailable as error:
+            engine.close()
+            failed = failed or error
+        else:
+            return engine
+    raise failed or BackendUnavailable("look for Docker", "no daemon is here: there is no socket of one", REMEDY)
+
+
+def names(catalogue: Catalogue, images: Sequence[str]) -> tuple[str, ...]:
+    """Every toolchain of the catalogue, then those that only the settings name. Raises ConfigError."""
+    return tuple(dict.fromkeys((*catalogue.names, *(name for name in pins(images) if "-" in name))))
+
+
+def survey(engine: Engine | None, images: Sequence[str]) -> list[Entry]:
+    """An entry for each toolchain; without an engine, only where its image could come from.
+
+    `images` is as in `Opening`. Raises ConfigError, and BackendFailed.
+    """
+    catalogue = toolchains.load_catalogue()
+    absent = [_absent(name, catalogue, pins(images)) for name in names(catalogue, images)]
+    if engine is None:
+        return absent
+    try:
+        seen = Images(engine, "", Opening(images=tuple(images)))
+        made = seen.made_ready()
+        return [_with_image(entry, seen, made) for entry in absent]
+    except (EngineError, Gone) as error:
+        raise BackendFailed("list the images", str(error), "docker images") from error
+
+
+def to_pull(name: str, catalogue: Catalogue, pinned: Mapping[str, str]) -> Candidate | None:
+    """The image that may be pulled for a toolchain."""
+    return next((each for each in candidates(name, catalogue, pinned) if each.can_be_pulled), None)
+
+
+def _absent(name: str, catalogue: Catalogue, pinned: Mapping[str, str]) -> Entry:
+    pull = to_pull(name, catalogue, pinned)
+    arguments = catalogue.build_arguments(name)
+    return Entry(
+        name,
+        release=arguments["RELEASE"] if arguments else None,
+        pull=pull.reference if pull else None,
+    )
+
+
+def _with_image(entry: Entry, seen: Images, made: Mapping[str, ready_images.Ready]) -> Entry:
+    ready = made.get(entry.toolchain)
+    present = seen.find(entry.toolchain)
+    if present:
+        return entry._replace(
+            image=present.candidate.reference,
+            source=present.candidate.source,
+            size=present.size,
+            ready=ready is not None and ready.base == present.id,
+        )
+    offered = {each.reference: each.source for each in seen.candidates(entry.toolchain)}
+    if ready and ready.reference in offered:  # what it was made of has lost its name, and it serves on
+        return entry._replace(image=ready.reference, source=offered[ready.reference], ready=True)
+    return entry
