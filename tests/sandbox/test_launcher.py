@@ -16,6 +16,7 @@ import pytest
 
 from willitcompile.backends import launcher
 from willitcompile.backends.launcher import Reader, Seed, encode, lay_out, mkdir, run, write
+from willitcompile.backends.sandbox.landlock import abi_version
 from willitcompile.backends.seccomp import bpf_filter
 from willitcompile.model import MIB, CompileJob, Limits
 
@@ -115,6 +116,19 @@ class Container:
 
     def shell(self, script: str, **limits: float) -> Reader:
         return self.run("sh", "-c", script, **limits)
+
+    def process_called(self, words: bytes) -> Path:
+        """The directory in /proc of a process below it, as soon as it is there."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            for path in Path("/proc").glob("[0-9]*"):
+                try:
+                    if (path / "cmdline").read_bytes() == words:
+                        return path
+                except OSError:
+                    continue
+            time.sleep(0.005)
+        raise TimeoutError
 
     def close_stdin(self) -> None:
         self._process.stdin.close()
@@ -448,14 +462,34 @@ def test_it_cannot_reach_the_launcher(container: Container) -> None:
 def test_it_is_confined(directory: Path, how: str) -> None:
     """Not by bubblewrap, which gives up privileges for all that it starts."""
     with Container(directory, how=how) as container:
-        made = CompileJob("gcc-12", "c", {}, ("cat", "/proc/self/status", "/proc/self/oom_score_adj"))
+        made = CompileJob("gcc-12", "c", {}, ("sleep", "314.15"), limits=Limits(wall_seconds=60))
         container.send(encode(made, environment=ENVIRONMENT, seccomp=bpf_filter()))
-        said = container.receive()
-    lines = said.stdout.decode().splitlines()
+        process = container.process_called(b"sleep\x00314.15\x00")
+        lines = (process / "status").read_text().splitlines()
+        score = (process / "oom_score_adj").read_text()
     found = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
     assert (found["NoNewPrivs"], found["Seccomp"], found["Umask"]) == ("1", "2", "0022")
     assert {found[name].strip("0") for name in ("SigIgn", "SigBlk", "CapEff", "CapPrm")} == {""}
-    assert lines[-1] == "1000"
+    assert score == "1000\n"
+
+
+def test_it_sees_no_files_but_the_images_and_its_own(container: Container, unavailable: Callable[..., None]) -> None:
+    if not abi_version():
+        unavailable("sandbox", "this kernel has no Landlock", "boot with lsm=landlock,…")
+    script = """
+        for file in /proc/self/status /proc/version /sys/kernel/notes /dev/random /dev/tty /proc/1/environ; do
+            cat $file && echo "$file can be read"
+        done
+        for directory in / /proc /sys /dev ..; do ls $directory && echo "$directory can be listed"; done
+        cat x.c /usr/include/stdio.h >../tmp/made || echo what it needs cannot be read
+        echo >/dev/null; head -c 9 /dev/zero /dev/urandom >../tmp/noise || echo a device cannot be read
+        mkdir ../tmp/a ../tmp/b; mv ../tmp/made ../tmp/a/made; mv ../tmp/a/made ../tmp/b || echo tmp is not its own
+        exec 2>&1; echo >new; echo >>x.c
+    """
+    container.send(job({"x.c": b"mine"}, script))
+    said = container.receive()
+    assert b"can be" not in said.stdout
+    assert said.stdout.count(b"Permission denied") == 2
 
 
 def test_its_limits(container: Container) -> None:
@@ -480,10 +514,11 @@ def test_its_environment_is_what_it_was_given(container: Container) -> None:
 def test_sources_cannot_be_replaced(container: Container) -> None:
     script = """
         chmod 777 .. . a ../src a/x.c && rm -f a/x.c; mv a b; echo >a/new; echo >>a/x.c; echo >new
-        mv ../src ../tmp/old; mv ../src ../old; mkdir ../new; rm -rf ../src; cat a/x.c; ls ..
+        mv ../src ../tmp/old; mv ../src ../old; mkdir ../new; rm -rf ../src; cat a/x.c
+        ls -d ../src ../tmp ../new ../old
     """
     container.send(job({"a/x.c": b"mine"}, script))
-    assert container.receive().stdout == b"minesrc\ntmp\n"
+    assert container.receive().stdout == b"mine../src\n../tmp\n"
 
 
 def test_its_workdir(container: Container) -> None:

@@ -220,7 +220,16 @@ are told that it does not exist, and give up when told that it is not permitted.
 ALLOWED = tuple(sorted(_NUMBERS))
 """Allowed with any arguments, by name."""
 
-_OF_THE_LAUNCHER = ("chmod", "fchmod", "fchmodat", "kill", "signalfd4")
+_OF_THE_LAUNCHER = (
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "kill",
+    "landlock_add_rule",
+    "landlock_create_ruleset",
+    "landlock_restrict_self",
+    "signalfd4",
+)
 """What pid 1 of a container does besides: see backends/launcher."""
 
 CLONE_NEW_NAMESPACES = 0x7E020000

@@ -12,7 +12,7 @@
  *     s LIST NUL FROM NUL TO   for each line of the file LIST a symbolic link TO/line that leads to FROM/line
  *     c PATH                close a directory: nothing is added to it any more
  *     a WORD, e NAME=VALUE  the next word of the command line, the next variable of its environment
- *     p FILTER              the seccomp filter of the compile, an array of struct sock_filter
+ *     p FILTER              confine the compile: by this seccomp filter, an array of struct sock_filter, and by Landlock
  *     x LIMITS WORKDIR      run it; struct limits. Each x is answered by one T or F. Files stay, the rest is forgotten.
  *
  *     R VERSION             ready
@@ -34,6 +34,7 @@
 #include <linux/seccomp.h>
 #include <linux/wait.h>
 
+#include "landlock.h"
 #include "system.h"
 #include "usage.h"
 
@@ -345,6 +346,7 @@ static struct sock_filter filter[BPF_MAXINSNS];
 static size_t filter_bytes;
 static struct limits limits;
 static char workdir[PATH_MAX];
+static const char *root; /* as it was given; where this process is */
 
 static void take_word(char **list, size_t *count, size_t room)
 {
@@ -453,10 +455,12 @@ static struct problem become_compiler(int out, int err)
     for (int number = 1; number <= 64; number++)
         SYS(rt_sigaction, number, defaults, NULL, SIGNAL_SET);
     SYS(rt_sigprocmask, SIG_SETMASK, defaults, NULL, SIGNAL_SET);
-    if ((error = SYS(chdir, workdir)) < 0)
-        return (struct problem){"enter", workdir, error};
     if ((error = SYS(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) < 0)
         return (struct problem){"give up", "new privileges", error};
+    if (filter_bytes && (error = give_up_files(root)) < 0)
+        return (struct problem){"give up", "what is not the job's", error};
+    if ((error = SYS(chdir, workdir)) < 0)
+        return (struct problem){"enter", workdir, error};
     struct sock_fprog program = {filter_bytes / sizeof *filter, filter};
     if (filter_bytes && (error = SYS(prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0)) < 0)
         return (struct problem){"set", "the seccomp filter", error};
@@ -741,9 +745,10 @@ __attribute__((used)) _Noreturn void launcher_main(long *stack)
     child_signals = SYS(signalfd4, -1, &blocked, SIGNAL_SET, O_CLOEXEC | O_NONBLOCK);
     if (child_signals < 0)
         fail("watch", "for signals", child_signals);
-    long error = SYS(chdir, argv[1]);
+    root = argv[1];
+    long error = SYS(chdir, root);
     if (error < 0)
-        fail("enter", argv[1], error);
+        fail("enter", root, error);
     else {
         make_directory("src");
         make_directory("tmp");

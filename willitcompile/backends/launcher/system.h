@@ -101,6 +101,11 @@ static bool starts_with(const char *text, const char *start)
     return !*start;
 }
 
+static bool same(const char *text, const char *other)
+{
+    return starts_with(text, other) && !text[length(other)];
+}
+
 /* The number that text starts with, after blanks; 0 where there is none. */
 static uint64_t number_at(const char *text)
 {
