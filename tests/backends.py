@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,6 +41,9 @@ def _docker() -> Backend:
     return open_backend("docker")
 
 
+REMOVAL_SECONDS = 10.0
+"""The daemon removes by itself what has done its job."""
+
 OPENERS = {
     "fake": Opener("unit", FakeBackend),
     "sandbox-namespaces": Opener("sandbox", _sandbox("namespaces")),
@@ -62,6 +67,7 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Backend]:
     opener = OPENERS[request.param]
     host = request.getfixturevalue("docker_host") if opener.tier == "docker" else None
     before = leftovers()
+    containers = _containers(host)
     try:
         with pytest.MonkeyPatch.context() as environment:
             if host:
@@ -73,3 +79,21 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Backend]:
     with backend:
         yield backend
     assert left_since(before) == frozenset()
+    deadline = time.monotonic() + REMOVAL_SECONDS
+    while left := _containers(host) - containers:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.02)
+
+
+def _containers(host: str | None) -> frozenset[str]:
+    """A line for each container of this process, and each volume and network: others may use the same daemon."""
+    if host is None:
+        return frozenset()
+    from willitcompile.backends.docker.leftovers import client_name
+
+    label = '{{.ID}} {{.Label "will-it-compile.session"}}'
+    found = []
+    for what in (["ps", "--all", "--no-trunc", "--format", label], ["volume", "ls", "-q"], ["network", "ls", "-q"]):
+        ran = subprocess.run(["docker", "--host", host, *what], capture_output=True, text=True, check=True)
+        found += [f"{what[0]} {line}" for line in ran.stdout.splitlines() if what[0] != "ps" or client_name() in line]
+    return frozenset(found)

@@ -206,12 +206,28 @@ def timeout(machine: Machine) -> Iterator[Figure]:
     yield Figure("timeout", "after the limit, of each pair", late, "at most 200 ms")
 
 
+def containers(part: str) -> Callable[[Machine], Iterator[Figure]]:
+    """A part of containers.py, which needs a daemon with our image of its toolchain."""
+
+    def run(machine: Machine) -> Iterator[Figure]:
+        import containers as module
+
+        module.prepare()
+        measure: Callable[[Machine], Iterator[Figure]] = getattr(module, part)
+        return measure(machine)
+
+    return run
+
+
 PARTS: dict[str, Callable[[Machine], Iterator[Figure]]] = {
     "hello": hello,
     "sandbox": sandbox,
     "start": start,
     "timeout": timeout,
     "files": files,
+    "docker": containers("one_file"),
+    "docker-files": containers("many_files"),
+    "docker-warm": containers("warm"),
 }
 
 

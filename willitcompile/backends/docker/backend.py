@@ -8,9 +8,9 @@ import time
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from willitcompile.backends.docker import ready as ready_images
-from willitcompile.backends.docker.channel import Cancelled, Container
+from willitcompile.backends.docker.channel import Container
 from willitcompile.backends.docker.container import SESSION, create_body
-from willitcompile.backends.docker.engine import Engine, EngineError, Gone
+from willitcompile.backends.docker.engine import Cancelled, Engine, EngineError, Gone
 from willitcompile.backends.docker.images import Images
 from willitcompile.backends.docker.leftovers import clear_stale, client_name, remove_session
 from willitcompile.backends.docker.pool import Pool, PoolClosed
@@ -34,6 +34,8 @@ ATTEMPTS = 3
 """A compile whose container or daemon was lost is as good as one that never began: it is run again."""
 RETURN_SECONDS = 20.0
 """How long a daemon that is being restarted is waited for."""
+_PASSING = frozenset({409, 500, 502, 503})
+"""What a daemon answers that ends or begins, or whose container was removed in between: the next one may do."""
 
 
 class _Kind(NamedTuple):
@@ -59,6 +61,9 @@ class DockerBackend:
         self._pool: Pool[Container] = Pool(self._start, warm=opening.long_lived)
         self._running: set[Container] = set()
         self._closed = False
+        self._untidy = False
+        """Whether something went otherwise than a job does, so that a container may be left."""
+        self._cleaner: threading.Thread | None = None
         try:
             machine = str(self._engine.greet().get("Arch", ""))
         except BaseException:
@@ -100,8 +105,10 @@ class DockerBackend:
             except (Cancelled, PoolClosed):
                 raise Interrupted(asked, "it was cancelled", "run it again") from None
             except EngineError as error:
-                if error.status == 404 and attempt < ATTEMPTS:  # the image was removed, or replaced, meanwhile
+                if attempt < ATTEMPTS and error.status == 404:  # the image was removed, or replaced, meanwhile
                     ready = self._make_ready_again(job)
+                    continue
+                if attempt < ATTEMPTS and error.status in _PASSING and self._answers_again(cancel):
                     continue
                 raise BackendFailed(asked, f"Docker says: {error.message}", "will-it-compile doctor") from error
             except Gone as error:
@@ -122,11 +129,15 @@ class DockerBackend:
             if self._closed:
                 return
             self._closed = True
+        self._untidy |= bool(self._running)
         for container in list(self._running):
-            container.hang_up()
+            container.interrupt()
         self._pool.close()
-        remove_session(self._engine, self._session)
-        clear_stale(self._engine)
+        # What has done its job is removed by the daemon, a tenth of a second later; nobody need wait for that.
+        if self._untidy:
+            remove_session(self._engine, self._session)
+        if self._cleaner:
+            self._cleaner.join()
         self._engine.close()
 
     def __enter__(self) -> Self:
@@ -160,7 +171,21 @@ class DockerBackend:
     def _start(self, key: Hashable) -> Container:
         assert isinstance(key, _Kind)  # noqa: S101 - for mypy
         labels = {SESSION: self._session}
-        return Container(self._engine, create_body(key.image, key.limits, labels))
+        try:
+            return Container(self._engine, create_body(key.image, key.limits, labels))
+        except BaseException:
+            self._untidy = True
+            raise
+        finally:
+            self._clear_stale()
+
+    def _clear_stale(self) -> None:
+        """Look once for what killed runs have left, while there is a compile to wait for."""
+        with self._lock:
+            if self._cleaner or self._closed:
+                return
+            self._cleaner = threading.Thread(target=clear_stale, args=(self._engine,), daemon=True)
+            self._cleaner.start()
 
     def _attempt(self, job: CompileJob, ready: Ready, cancel: CancelToken | None) -> CompileResult:
         if self._closed:
@@ -168,11 +193,12 @@ class DockerBackend:
         if cancel is not None and cancel.cancelled:
             raise Cancelled
         kind = _kind(ready, job.limits)
-        container = self._pool.take(kind)
+        container = self._pool.take(kind, cancel)
         self._running.add(container)
         try:
             outcome = container.run(ready_images.records(ready, job, self._seccomp), job.limits, cancel)
         except BaseException as error:
+            self._untidy = True
             memory_ran_out = isinstance(error, Gone) and self._was_out_of_memory(container)
             container.discard()  # comes back when nothing of it runs any more
             if memory_ran_out:

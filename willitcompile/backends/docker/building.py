@@ -15,7 +15,7 @@ import signal
 import subprocess
 import tarfile
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from willitcompile.backends.docker.engine import EngineError, Gone
 from willitcompile.backends.docker.ready import inspect
@@ -28,18 +28,21 @@ if TYPE_CHECKING:
     from willitcompile.backends.docker.engine import Engine
     from willitcompile.toolchains import Catalogue
 
-TAIL = 15
-"""Lines of a build that failed that tell why."""
+_TAIL = 15
+"""Lines of a build that failed, in which its reason is looked for."""
 _SILENT_SECONDS = 1800.0
 """A step may print nothing while it compiles Go's standard library."""
 _END_SECONDS = 20.0
 
 _STEP = re.compile(r"(?:Step (\d+/\d+) : |#\d+ \[(?:\S+ )?(\d+/\d+)\] )(.*)")
+_CODE = re.compile(r"(?:non-zero code|exit code): (\d+)\b")
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_RUNNING = re.compile(r" ---> Running in (\w+)")
 _FROM = re.compile(r"FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE)
 _ARG = re.compile(r"ARG\s+(\w+)(?:=(\S*))?", re.IGNORECASE)
 _NO_NETWORK = re.compile(
     r"Temporary failure resolving|Could not resolve|Could not connect|Connection timed out|Network is unreachable"
-    r"|dial tcp|no such host|i/o timeout",
+    r"|dial tcp|no such host|i/o timeout|on network bridge",
 )
 
 
@@ -111,14 +114,19 @@ def build(
 ) -> int:
     """Build an image, telling each line that the builder prints. Returns its size in bytes.
 
-    Raises BackendFailed; what was there under the tag before is there still.
+    Raises BackendFailed; then what had its tag before has it still.
     """
     asked = f"build {what.tag}"
-    tail: deque[str] = deque(maxlen=TAIL)
+    tail: deque[str] = deque(maxlen=_TAIL)
+    at = "the build"
 
     def heard(line: str) -> None:
-        tail.append(line)
-        tell(line)
+        nonlocal at
+        plain = _COLOR.sub("", line).rstrip()
+        tail.append(plain)
+        if reached := step(plain):
+            at = f"step {reached.partition(' ')[0]}"
+        tell(plain)
 
     try:
         _fetch_bases(engine, what, notify, progress)
@@ -128,7 +136,10 @@ def build(
             _by_daemon(engine, what, heard)
         image = inspect(engine, what.tag)
     except _BuildFailed as error:
-        raise BackendFailed(asked, _why(str(error), tail), _remedy(what, [*tail, str(error)])) from error
+        code = _CODE.search(str(error))
+        # The command itself fills lines, and stands above.
+        obstacle = f"{at} ended with code {code[1]}" if code else str(error) or f"{at} failed"
+        raise BackendFailed(asked, obstacle, _remedy(what, [*tail, str(error)])) from error
     except (EngineError, Gone) as error:
         raise BackendFailed(asked, str(error), "docker info") from error
     if image is None:
@@ -147,15 +158,10 @@ class _BuildFailed(Exception):
     """The builder says no."""
 
 
-def _why(said: str, tail: Sequence[str]) -> str:
-    """The builder's reason, below its last lines where these do not have it."""
-    lines = [line for line in tail if line.strip()]
-    return "\n".join([f"the build failed: {said or 'no reason given'}", *lines])
-
-
 def _remedy(what: Recipe, said: Sequence[str]) -> str:
     if what.network is None and any(_NO_NETWORK.search(line) for line in said):
-        return f"where builds reach the network only from the host: will-it-compile images build {what.toolchain} --network host"
+        again = f"will-it-compile images build {what.toolchain} --network host"
+        return f"connect the machine; or where only the host reaches the network: {again}"
     import shlex
 
     return f"see it alone: {shlex.join(['docker', 'build', *options(what)])}"
@@ -189,7 +195,7 @@ def _fetch_bases(
 def _buildx(engine: Engine) -> list[str] | None:
     """The command that builds with BuildKit, where the docker command and the daemon have that."""
     docker = shutil.which("docker")
-    if docker is None or not engine.ping().get("builder-version"):
+    if docker is None or engine.is_podman:
         return None
     command = [docker, "buildx"]
     try:
@@ -250,8 +256,24 @@ def _by_daemon(engine: Engine, what: Recipe, heard: Callable[[str], None]) -> No
         body=_context(what.directory),
         seconds=_SILENT_SECONDS,
     )
-    for line in _lines(events):
-        heard(line)
+    container = ""
+    try:
+        for line in _lines(events):
+            if running := _RUNNING.match(line):
+                container = running[1]
+            heard(line)
+    finally:
+        events.close()
+        if container:  # that of the last command, whose build may have been cancelled
+            _wait_for_removal(engine, container)
+
+
+def _wait_for_removal(engine: Engine, container: str) -> None:
+    """Return when the builder has removed a container. Never raises."""
+    try:
+        engine.call("POST", f"/containers/{container}/wait", {"condition": "removed"}, seconds=_END_SECONDS)
+    except (EngineError, Gone):
+        pass  # it is gone already, or the daemon is
 
 
 def _lines(events: Iterator[Mapping[str, object]]) -> Iterator[str]:
@@ -269,7 +291,10 @@ def _lines(events: Iterator[Mapping[str, object]]) -> Iterator[str]:
 
 
 def _context(path: str) -> bytes:
-    """A directory as a tar, the same for the same files, so that what was built is found again."""
+    """A directory as a tar, the same for the same files, so that what was built is found again.
+
+    It ends with its end mark: what a daemon had not read when it closes the connection would reset that.
+    """
     buffer = io.BytesIO()
 
     def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -280,7 +305,8 @@ def _context(path: str) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name in sorted(os.listdir(path)):
             archive.add(os.path.join(path, name), name, filter=plain)
-    return buffer.getvalue()
+        end = archive.offset + 2 * tarfile.BLOCKSIZE
+    return buffer.getvalue()[:end]
 
 
 def _proxies(engine: Engine) -> dict[str, str]:
@@ -288,6 +314,7 @@ def _proxies(engine: Engine) -> dict[str, str]:
     from docker.utils.config import load_general_config
     from docker.utils.proxy import ProxyConfig
 
-    configured = load_general_config().get("proxies") or {}
-    chosen = configured.get(engine.endpoint.url) or configured.get("default") or {}
-    return dict(ProxyConfig.from_dict(chosen).get_environment())
+    configured: Any = load_general_config().get("proxies") or {}
+    chosen: Any = configured.get(engine.endpoint.url) or configured.get("default") or {}
+    found: Mapping[str, Any] = ProxyConfig.from_dict(chosen).get_environment()
+    return {name: str(value) for name, value in found.items()}

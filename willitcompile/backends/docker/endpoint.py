@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 REMEDY = "start one (sudo systemctl start docker), or name another: export DOCKER_HOST=unix:///path/docker.sock"
 _SCHEMES = ("unix", "tcp", "http", "https", "ssh")
 _PORT, _TLS_PORT = 2375, 2376
+_MOST_PORT = 65535
 
 
 class Certificates(NamedTuple):
@@ -93,15 +94,13 @@ def _parse(text: str, origin: str, tls: Certificates | None) -> Endpoint:
         # As the docker command takes it: `host:2375`.
         scheme, rest = ("unix", text) if text.startswith("/") else ("tcp", text)
     if scheme not in _SCHEMES or not rest or any(ord(letter) <= 32 for letter in text):
-        raise BackendUnavailable(
-            f"reach Docker at {text!r}",
-            f"{origin} does not name a daemon",
-            "write one of: unix:///path/docker.sock, tcp://host:2376, ssh://user@host",
-        )
+        raise _unnamed(text, origin)
     if scheme == "unix":
         return Endpoint("unix", rest, "", 0, origin)
     host, slash, path = rest.partition("/")
     name, port = _split_port(host)
+    if port > _MOST_PORT or (scheme == "ssh" and not name):
+        raise _unnamed(text, origin)
     if scheme == "ssh":
         return Endpoint("ssh", slash + path, name, port, origin)
     if scheme == "https" and tls is None:
@@ -109,15 +108,23 @@ def _parse(text: str, origin: str, tls: Certificates | None) -> Endpoint:
     return Endpoint("tcp", "", name, port or (_TLS_PORT if tls else _PORT), origin, tls)
 
 
+def _unnamed(text: str, origin: str) -> BackendUnavailable:
+    return BackendUnavailable(
+        f"reach Docker at {text!r}",
+        f"{origin} does not name a daemon",
+        "write one of: unix:///path/docker.sock, tcp://host:2376, ssh://user@host",
+    )
+
+
 def _split_port(host: str) -> tuple[str, int]:
     """
-    >>> _split_port("[::1]:2375"), _split_port("host")
-    (('::1', 2375), ('host', 0))
+    >>> _split_port("[::1]:2375"), _split_port("host"), _split_port("me@[::1]:22")
+    (('::1', 2375), ('host', 0), ('me@::1', 22))
     """
     name, colon, port = host.rpartition(":")
     if not colon or not port.isdecimal() or (name.count(":") and not name.endswith("]")):
         name, port = host, "0"
-    return name.strip("[]"), int(port[:6])
+    return name.replace("[", "").replace("]", ""), int(port[:6])
 
 
 def _configuration(environment: Mapping[str, str]) -> str:

@@ -1,8 +1,8 @@
 """The Docker Engine API, as much of it as the life of a container takes.
 
 Not by the docker package: importing that takes 150 to 220 ms, most of what a whole check may cost, and its client hands
-out one stream per call behind private methods. What is not the life of a container (registries, their passwords,
-builds) is left to it: see `images`.
+out one stream per call behind private methods. What it is for is the user's configuration: passwords of registries,
+and proxies. See `registry`.
 
 Each request has a connection of its own, so that none waits for another. It speaks HTTP/1.0, to which an answer ends
 with its connection.
@@ -13,15 +13,19 @@ from __future__ import annotations
 import _socket
 import json
 import os
+import time
+from _thread import allocate_lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from willitcompile.errors import BackendUnavailable
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator, Mapping
+    import ssl
+    from collections.abc import Generator, Iterator, Mapping
 
     from willitcompile.backends.docker.endpoint import Endpoint
+    from willitcompile.backends.docker.tunnel import Tunnel
 
 NEWEST_API = (1, 52)
 """What of the API this was written for; an older daemon is spoken to in its own."""
@@ -53,6 +57,10 @@ class Gone(Exception):
     """The daemon cannot be reached, or left in the middle of an answer."""
 
 
+class Cancelled(Exception):
+    """What was asked for is wanted no more."""
+
+
 class Reply(NamedTuple):
     status: int
     headers: Mapping[str, str]
@@ -65,24 +73,29 @@ class Engine:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+        self.is_podman = False
         self._prefix = ""
-        self._tunnel: Any = None
-        self._context: Any = None
+        self._tunnel: Tunnel | None = None
+        self._digging = allocate_lock()
+        self._closed = False
+        self._context: ssl.SSLContext | None = None
 
     def greet(self) -> dict[str, Any]:
         """What the daemon says of itself: `Version`, `Arch`, … To be called first. Raises BackendUnavailable."""
         asked = f"compile with Docker at {self.endpoint.url}"
         try:
-            if self.endpoint.scheme == "ssh" and self._tunnel is None:
-                from willitcompile.backends.docker.tunnel import Tunnel
-
-                self._tunnel = Tunnel(self.endpoint)
+            if self.endpoint.scheme == "ssh":
+                self._dig()
             about = _read_json(self._exchange("GET", "/version", b"", {}, GREETING_SECONDS))
             api = str(about["ApiVersion"])
             numbers = tuple(map(int, api.split(".")))
         except Gone as error:
-            raise unreachable(self.endpoint, error) from error
+            raise unreachable(self.endpoint, self._explained(error)) from error
         except (EngineError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, EngineError) and "HTTPS server" in error.message:
+                raise BackendUnavailable(
+                    asked, "it speaks TLS alone", "export DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH=~/.docker"
+                ) from error
             raise BackendUnavailable(
                 asked, f"what answers there is no Docker daemon ({error})", "docker context ls; echo $DOCKER_HOST"
             ) from error
@@ -92,6 +105,8 @@ class Engine:
                 f"it speaks version {api} of the API, and 1.40 is needed",
                 "update Docker to 19.03 or later",
             )
+        components = about.get("Components") or ()
+        self.is_podman = any("Podman" in str(each.get("Name")) for each in components if isinstance(each, dict))
         self._prefix = "/v" + ".".join(map(str, min(numbers, NEWEST_API)))
         found: dict[str, Any] = about
         return found
@@ -114,11 +129,18 @@ class Engine:
             content = b"" if body is None else json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
         reply = self._exchange(method, self._prefix + path + _query(query), content, headers, seconds)
-        return _read_json(reply)
+        found = _read_json(reply)
+        if found is None and method == "GET":  # cut off: whatever is asked for has an answer
+            raise Gone("it closed the connection")
+        return found
 
     def attach(self, container: str, *, seconds: float = ANSWER_SECONDS) -> Connection:
-        """The container's stdin, and its stdout and stderr as one stream of frames. Raises EngineError and Gone."""
+        """The container's stdin, and its stdout and stderr as one stream of frames, not blocking.
+
+        Raises EngineError and Gone.
+        """
         path = f"{self._prefix}/containers/{container}/attach?stream=1&stdin=1&stdout=1&stderr=1"
+        deadline = time.monotonic() + seconds
         connection = self._connect(seconds)
         try:
             head = (
@@ -129,15 +151,16 @@ class Engine:
             # Byte by byte: what follows the head is the container's, and nobody gives it back.
             said = bytearray()
             while not said.endswith(b"\r\n\r\n"):
-                byte = connection.recv(1)
+                byte = _receive(connection, 1, deadline)
                 if not byte or len(said) > _MOST_HEAD_BYTES:
                     raise Gone("it closed the connection")
                 said += byte
             status, headers = _parse_head(bytes(said[:-4]))
             if status not in {101, 200}:
                 length = headers.get("content-length", "")
-                body = _receive(connection, int(length) if length.isdecimal() else None)
+                body = _receive(connection, int(length) if length.isdecimal() else None, deadline)
                 raise EngineError(status, _message(body))
+            connection.setblocking(False)
         except (OSError, ValueError) as error:
             connection.close()
             raise Gone(_words(error)) from error
@@ -147,43 +170,81 @@ class Engine:
         return connection
 
     def events(
-        self, method: str, path: str, query: Mapping[str, Any], *, headers: Mapping[str, str], seconds: float
-    ) -> Iterator[dict[str, Any]]:
-        """The objects of an answer that comes line by line; `seconds` is for each. Raises EngineError and Gone."""
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str],
+        seconds: float,
+        body: bytes = b"",
+    ) -> Generator[dict[str, Any]]:
+        """The objects of an answer that comes line by line; `seconds` is for each. Raises EngineError and Gone.
+
+        Closing it closes the connection, by which the daemon ends what it does.
+        """
         connection = self._connect(seconds)
         try:
-            connection.sendall(_request(method, self._prefix + path + _query(query), b"", headers))
+            connection.sendall(_request(method, self._prefix + path + _query(query), body, headers))
             lines = _lines(connection)
             head = b""
-            while (line := next(lines, b"\r\n")) != b"\r\n":
+            while (line := next(lines, b"\r\n")) != b"\r\n" and len(head) < _MOST_HEAD_BYTES:
                 head += line
             status, _ = _parse_head(head.rstrip())
             if status >= 400:
                 raise EngineError(status, _message(b"".join(lines)))
             for line in lines:
                 if line.strip():
-                    yield json.loads(line)
-        except (OSError, ValueError) as error:
+                    yield dict(json.loads(line))
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise Gone(_words(error)) from error
         finally:
             connection.close()
 
     def close(self) -> None:
-        if self._tunnel is not None:
-            self._tunnel.close()
+        with self._digging:
+            self._closed = True
+            if self._tunnel is not None:
+                self._tunnel.close()
+
+    def _dig(self) -> None:
+        """See that there is a tunnel which stands. Raises Gone."""
+        from willitcompile.backends.docker.tunnel import Tunnel
+
+        with self._digging:
+            if self._closed:
+                raise Gone("the connection was closed")
+            if self._tunnel is None or not self._tunnel.stands():
+                if self._tunnel is not None:
+                    self._tunnel.close()
+                    self._tunnel = None
+                self._tunnel = Tunnel(self.endpoint)
+
+    def _explained(self, error: Gone) -> Gone:
+        """With what ssh has to say: of a connection that it could not forward we see only the end."""
+        said = self._tunnel.said() if self._tunnel is not None else ""
+        if not said:
+            return error
+        explained = Gone(f"ssh says: {said}")
+        explained.__cause__ = error.__cause__
+        return explained
 
     def _exchange(self, method: str, path: str, body: bytes, headers: Mapping[str, str], seconds: float) -> Reply:
+        deadline = time.monotonic() + seconds
         connection = self._connect(seconds)
         try:
             try:
                 connection.sendall(_request(method, path, body, headers))
             except BrokenPipeError:
                 pass  # it may have answered before it had read everything
-            received = _receive(connection, None)
+            received = _receive(connection, None, deadline)
             head, separator, content = received.partition(b"\r\n\r\n")
             if not separator:
                 raise Gone("it closed the connection")
             status, found = _parse_head(head)
+            length = found.get("content-length", "")
+            if length.isdecimal() and len(content) < int(length) and method != "HEAD":
+                raise Gone("it closed the connection in the middle of its answer")
         except (OSError, ValueError) as error:
             raise Gone(_words(error)) from error
         finally:
@@ -223,12 +284,18 @@ class Engine:
         tls = self.endpoint.tls
         assert tls is not None  # noqa: S101 - for mypy
         if self._context is None:
-            context = ssl.create_default_context(cafile=tls.ca)
+            try:
+                context = ssl.create_default_context(cafile=tls.ca)
+                if tls.cert and tls.key:
+                    # A key with a password is refused, or OpenSSL would ask for it on the terminal.
+                    context.load_cert_chain(tls.cert, tls.key, password="")
+            except (OSError, ValueError) as error:
+                connection.close()
+                files = ", ".join(filter(None, (tls.ca, tls.cert, tls.key)))
+                raise ValueError(f"one of these cannot be used, or has a password: {files}") from error
             if not tls.verify:
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE
-            if tls.cert and tls.key:
-                context.load_cert_chain(tls.cert, tls.key)
             self._context = context
         try:
             wrapped: socket.socket = self._context.wrap_socket(connection, server_hostname=self.endpoint.host)
@@ -251,7 +318,7 @@ def unreachable(endpoint: Endpoint, error: Gone) -> BackendUnavailable:
     from willitcompile.backends.docker.endpoint import REMEDY
 
     if endpoint.scheme == "ssh":
-        remedy = f"try: ssh {endpoint.host} docker version"
+        remedy = f"ssh {endpoint.host} docker version"
     else:
         remedy = REMEDY if endpoint.scheme == "unix" else "start the daemon there, or correct its address"
     return BackendUnavailable(asked, str(error), remedy)
@@ -264,7 +331,23 @@ def _words(error: Exception) -> str:
         return "there is no such socket"
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens there"
+    if isinstance(error, (json.JSONDecodeError, RecursionError, TypeError)):
+        return "what it answers makes no sense"
+    if isinstance(error, OSError) and (
+        reason := getattr(error, "reason", None)
+    ):  # one of ssl, which is imported only where it is needed
+        return _words_of_tls(str(reason), str(getattr(error, "verify_message", "")))
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _words_of_tls(reason: str, untrusted: str) -> str:
+    if untrusted:
+        return f"its certificate is not trusted: {untrusted}"
+    if "CERTIFICATE" in reason or "UNKNOWN_CA" in reason:
+        return "it wants a certificate of ours that it trusts: cert.pem and key.pem, beside ca.pem"
+    if reason in {"WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING"}:
+        return "it does not speak TLS"
+    return f"TLS fails: {reason.lower().replace('_', ' ')}"
 
 
 def _request(method: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
@@ -307,11 +390,15 @@ def _lines(connection: Connection) -> Iterator[bytes]:
         yield rest
 
 
-def _receive(connection: Connection, length: int | None) -> bytes:
-    """So many bytes, or all there are."""
+def _receive(connection: Connection, length: int | None, deadline: float) -> bytes:
+    """So many bytes, or all there are. Raises OSError, and Gone where there is no end of them."""
     received = bytearray()
     while length is None or len(received) < length:
-        data = connection.recv(65536)
+        left = deadline - time.monotonic()
+        if left <= 0:  # a peer may send a byte now and then, for ever
+            raise TimeoutError
+        connection.settimeout(left)
+        data = connection.recv(65536 if length is None else min(65536, length - len(received)))
         if not data:
             break
         received += data
@@ -340,8 +427,8 @@ def _read_json(reply: Reply) -> Any:
         return None
     try:
         return json.loads(reply.body)
-    except (ValueError, RecursionError):
-        return None
+    except (ValueError, RecursionError) as error:
+        raise Gone(_words(error)) from error
 
 
 def _message(body: bytes) -> str:

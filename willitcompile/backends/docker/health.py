@@ -12,7 +12,7 @@ from willitcompile.backends.docker.images import Images
 from willitcompile.errors import WillItCompileError
 from willitcompile.model import Finding
 
-_SHOWN = 40
+_SHOWN = 6
 _LIMITS = {"MemoryLimit": "memory", "PidsLimit": "processes", "CpuCfsQuota": "cores"}
 
 
@@ -76,5 +76,6 @@ def _images(engine: Engine) -> list[Finding]:
         else Finding("docker images", None, "none of a toolchain yet", "will-it-compile images build gcc")
     ]
     if absent and present:
-        found.append(Finding("not there", None, ", ".join(absent[:_SHOWN]), "will-it-compile images list"))
+        shown = ", ".join(absent[:_SHOWN]) + (", …" if len(absent) > _SHOWN else "")
+        found.append(Finding("not there", None, f"{len(absent)}: {shown}", "will-it-compile images list"))
     return found

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from willitcompile import toolchains
+from willitcompile.backends import Wanted
 from willitcompile.backends.docker import ready as ready_images
 from willitcompile.backends.docker.references import Candidate, candidates, own_image, pins
 from willitcompile.errors import ToolchainMissing
@@ -13,7 +14,7 @@ from willitcompile.errors import ToolchainMissing
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from willitcompile.backends import Opening, Wanted
+    from willitcompile.backends import Opening
     from willitcompile.backends.docker.engine import Engine
     from willitcompile.backends.docker.ready import Ready
     from willitcompile.toolchains import Catalogue
@@ -80,6 +81,8 @@ class Images:
         return {name: ready for name in names if (ready := self._ready(name))}
 
     def has(self, wanted: Wanted) -> bool:
+        if wanted == Wanted():
+            return bool(self.present())
         names = self._names(wanted)
         return bool(names) and all(self._ready(name) or self._present(name) for name in names)
 

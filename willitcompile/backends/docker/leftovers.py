@@ -28,10 +28,10 @@ _REMOVAL_SECONDS = 30.0
 @cache
 def client_name() -> str:
     """This process, as no other is called: `<boot>.<pid namespace>.<pid>.<start time>`."""
-    return _name_of(os.getpid()) or f"unknown.{os.getpid()}"
+    return _name_of(str(os.getpid())) or f"unknown.{os.getpid()}"
 
 
-def _name_of(pid: int) -> str | None:
+def _name_of(pid: str) -> str | None:
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
             boot = file.read().strip()
@@ -50,15 +50,15 @@ def _is_dead(session: str) -> bool | None:
     ours = client_name().split(".")
     if len(parts) != 4 or len(ours) != 4 or parts[:2] != ours[:2] or not parts[2].isdecimal():
         return None
-    return _name_of(int(parts[2])) != client
+    return _name_of(parts[2]) != client
 
 
 def remove_session(engine: Engine, session: str) -> None:
     """Remove what is left of a session, and return when it is gone. Never raises."""
     deadline = time.monotonic() + _REMOVAL_SECONDS
-    while time.monotonic() < deadline:
+    while (seconds := deadline - time.monotonic()) > 0:
         try:
-            left = _list(engine, [f"{SESSION}={session}"])
+            left = _list(engine, [f"{SESSION}={session}"], seconds)
         except (EngineError, Gone):
             return  # the daemon is gone; `clear_stale` is for what it will find when it is back
         if not left:
@@ -85,9 +85,10 @@ def _is_stale(container: dict[str, Any]) -> bool:
     return container.get("State") != "running" and age > _YOUNG_SECONDS
 
 
-def _list(engine: Engine, labels: list[str]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = engine.call("GET", "/containers/json", {"all": True, "filters": {"label": labels}})
-    return found or []
+def _list(engine: Engine, labels: list[str], seconds: float = _REMOVAL_SECONDS) -> list[dict[str, Any]]:
+    query = {"all": True, "filters": {"label": labels}}
+    found: list[dict[str, Any]] = engine.call("GET", "/containers/json", query, seconds=seconds)
+    return found
 
 
 def _remove_all(engine: Engine, containers: Iterable[str]) -> None:
@@ -101,7 +102,7 @@ def _remove_all(engine: Engine, containers: Iterable[str]) -> None:
 def _remove(engine: Engine, container: str) -> None:
     """Return when it is gone, whoever removes it."""
     try:
-        engine.call("DELETE", f"/containers/{container}", {"force": True, "v": True})
+        engine.call("DELETE", f"/containers/{container}", {"force": True, "v": True}, seconds=_REMOVAL_SECONDS)
     except EngineError as error:
         if error.status != 409:
             return

@@ -11,13 +11,21 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from willitcompile.backends.docker.engine import Cancelled
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+
+    from willitcompile.backends import CancelToken
 
 MOST_WAITING = 8
 """Of one kind, in a pool that is kept warm."""
 REMEMBERED_SECONDS = 60.0
 """A pool that is kept warm holds as many as were in use at once within so long, and none afterwards."""
+
+CLOSE_SECONDS = 30.0
+"""How long closing waits for what is being started."""
+_LOOK_SECONDS = 0.1
 
 
 class Waiting(Protocol):
@@ -63,28 +71,37 @@ class Pool(Generic[W]):
             kind.expected += count
             self._fill(key, kind, min(at_once, kind.expected))
 
-    def take(self, key: Hashable) -> W:
-        """One that waits, or the next to be started. Raises what its start raised. Give it back with `done`."""
+    def take(self, key: Hashable, cancel: CancelToken | None = None) -> W:
+        """One that waits, or the next to be started. Give it back with `done`.
+
+        Raises what its start raised, PoolClosed, and Cancelled.
+        """
         while True:
-            taken = self._take(key)
+            taken = self._take(key, cancel)
             if taken.alive():
                 return taken
             taken.discard()
             self.done(key)
 
-    def _take(self, key: Hashable) -> W:
+    def _take(self, key: Hashable, cancel: CancelToken | None) -> W:
         with self._changed:
             kind = self._kinds.setdefault(key, _Kind())
             kind.expected = max(0, kind.expected - 1)
             kind.takers += 1
             try:
                 self._fill(key, kind, 0)
-                self._changed.wait_for(lambda: kind.ready or self._closed)
-                if not kind.ready:
-                    raise PoolClosed
+                while not kind.ready:
+                    if self._closed:
+                        raise PoolClosed
+                    if cancel is not None and cancel.cancelled:
+                        raise Cancelled
+                    # A token, which a signal handler may cancel, can notify nobody.
+                    self._changed.wait(None if cancel is None else _LOOK_SECONDS)
                 taken = kind.ready.popleft()
             finally:
                 kind.takers -= 1
+                if not kind.takers:  # who has left may have left it
+                    kind.ready = deque(each for each in kind.ready if not isinstance(each, Exception))
             if isinstance(taken, Exception):
                 raise taken
             kind.running += 1
@@ -108,7 +125,8 @@ class Pool(Generic[W]):
                 kind.ready.clear()
         _discard(left)
         with self._changed:
-            self._changed.wait_for(lambda: not any(kind.starting for kind in self._kinds.values()))
+            # Not for ever: a daemon that hangs starts nothing.
+            self._changed.wait_for(lambda: not any(kind.starting for kind in self._kinds.values()), CLOSE_SECONDS)
         if self._keeper:
             self._keeper.join()
 
@@ -168,8 +186,8 @@ class Pool(Generic[W]):
         """Start what is missing to serve who is waiting, and so many besides."""
         missing = kind.takers + ahead - len(kind.ready) - kind.starting
         for _ in range(0 if self._closed else missing):
-            kind.starting += 1
             threading.Thread(target=self._start_one, args=(key, kind), daemon=True).start()
+            kind.starting += 1  # after it, as there may be no room for a thread; the lock is held
 
     def _start_one(self, key: Hashable, kind: _Kind[W]) -> None:
         started: W | Exception

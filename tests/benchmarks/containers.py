@@ -1,0 +1,141 @@
+"""The docker backend beside `docker run` by hand with the same hardening, and beside the compile itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench import HELLO, Figure, alternate, wall
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bench import Machine
+
+TOOLCHAIN = "gcc-13"
+FILES = 50
+SOURCE = """\
+#include <algorithm>
+#include <string>
+#include <vector>
+int number_{0}(std::vector<std::string> words) {{
+    std::sort(words.begin(), words.end());
+    return static_cast<int>(words.size()) + {0};
+}}
+"""
+
+
+def prepare() -> None:
+    """Raises RuntimeError where no daemon has the image."""
+    found = subprocess.run(["docker", "image", "inspect", _image()], capture_output=True, check=False)
+    if found.returncode:
+        raise RuntimeError(f"there is no {_image()}: will-it-compile images build {TOOLCHAIN}")
+
+
+def one_file(machine: Machine) -> Iterator[Figure]:
+    """From process start to exit, for one small file."""
+    hand = _by_hand(str(HELLO.parent), HELLO.name)
+    check = [machine.program, "check", "-b", "docker", "-c", TOOLCHAIN, "-q", str(HELLO)]
+    wall(check)  # makes the image ready
+    by_hand, ours = alternate(machine.rounds(20, 6), lambda: wall(hand), lambda: wall(check))
+    yield Figure("docker", "docker run, hello.cpp", by_hand)
+    yield Figure("docker", "will-it-compile check -b docker hello.cpp", ours)
+    yield Figure("docker", "ratio, of each pair", _ratios(by_hand, ours), "at most 1 x", "x")
+
+
+def many_files(machine: Machine) -> Iterator[Figure]:
+    """Fifty small files, two at a time on both sides."""
+    directory = machine.scratch / "fifty"
+    directory.mkdir()
+    for number in range(FILES):
+        (directory / f"file_{number}.cpp").write_text(SOURCE.format(number))
+    names = sorted(path.name for path in directory.iterdir())
+    check = [machine.program, "check", "-b", "docker", "-c", TOOLCHAIN, "-q", "-j2", str(directory)]
+
+    def by_hand() -> float:
+        start = time.perf_counter()
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda name: wall(_by_hand(str(directory), name)), names))
+        return time.perf_counter() - start
+
+    wall(check)
+    hand, ours = alternate(machine.rounds(3, 1), by_hand, lambda: wall(check))
+    yield Figure("docker", f"{FILES} docker runs, 2 at a time", hand)
+    yield Figure("docker", f"will-it-compile check -b docker -j2, {FILES} files", ours)
+    yield Figure("docker", "ratio, of each pair", _ratios(hand, ours), "at most 0.6 x", "x")
+
+
+def warm(machine: Machine) -> Iterator[Figure]:
+    """A compile by a service that keeps containers waiting, beside what the compiler itself took of it."""
+    from willitcompile.backends import Opening, Wanted, open_backend
+    from willitcompile.model import CompileJob
+
+    source = HELLO.read_bytes()
+    job = CompileJob(TOOLCHAIN, "c++", {"hello.cpp": source}, ("g++", "-c", "hello.cpp", "-o", "../tmp/o"))
+    bare = ["docker", "exec", "-w", "/src", "NAME", "g++", "-c", "hello.cpp", "-o", "/work/o"]
+    name = f"wic-bench-{os.getpid()}"
+    run = ["docker", "run", "-d", "--rm", "--name", name, *_hardening(str(HELLO.parent)), _image(), "sleep", "600"]
+    subprocess.run(run, check=True, capture_output=True)
+    try:
+        inside = [word.replace("NAME", name) for word in bare]
+        with open_backend("docker", Opening(long_lived=True)) as backend:
+            backend.toolchains(Wanted((TOOLCHAIN,)))
+            compiles: list[float] = []
+
+            def ask() -> float:
+                start = time.perf_counter()
+                result = backend.compile(job)
+                took = time.perf_counter() - start
+                compiles.append(result.duration_seconds)
+                time.sleep(0.5)  # for the next container to be there: a service is not asked without a pause
+                return took
+
+            ask()
+            compiles.clear()
+            in_container, ours = alternate(machine.rounds(20, 6), lambda: wall(inside), ask)
+    finally:
+        subprocess.run(["docker", "kill", name], check=False, capture_output=True)
+    yield Figure("docker", "docker exec g++ -c hello.cpp, in a container that runs", in_container)
+    yield Figure("docker", "hello.cpp by a warm pool", ours)
+    over = [mine - its for its, mine in zip(compiles, ours, strict=True)]
+    yield Figure("docker", "more than the compile itself", over, "at most 40 ms")
+
+
+def _image() -> str:
+    family, _, version = TOOLCHAIN.partition("-")
+    return f"will-it-compile/{family}:{version}"
+
+
+def _hardening(directory: str) -> list[str]:
+    from willitcompile.backends.seccomp import container_profile
+
+    profile = Path(os.environ.get("TMPDIR", "/tmp")) / f"wic-bench-{os.getpid()}.json"
+    profile.write_text(json.dumps(container_profile()))
+    return [
+        *("--network", "none", "--read-only", "--cap-drop", "ALL", "--ipc", "none", "--log-driver", "none"),
+        *("--security-opt", "no-new-privileges", "--security-opt", f"seccomp={profile}", "--user", "1000:1000"),
+        *("--memory", "1g", "--memory-swap", "1g", "--pids-limit", "256", "--init=false"),
+        *(
+            "--tmpfs",
+            "/work:rw,noexec,nosuid,nodev,uid=1000",
+            "-v",
+            f"{directory}:/src:ro",
+            "-w",
+            "/src",
+            "-e",
+            "TMPDIR=/work",
+        ),
+    ]
+
+
+def _by_hand(directory: str, name: str) -> list[str]:
+    return ["docker", "run", "--rm", *_hardening(directory), _image(), "g++", "-c", name, "-o", "/work/o"]
+
+
+def _ratios(theirs: list[float], ours: list[float]) -> list[float]:
+    return [mine / its for its, mine in zip(theirs, ours, strict=True)]
