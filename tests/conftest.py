@@ -43,9 +43,31 @@ def unavailable() -> Callable[[str, str, str], NoReturn]:
 
 
 @pytest.fixture(scope="session")
-def docker_host() -> Iterator[str]:
-    """The address of a daemon with our toolchain images, which DOCKER_HOST names from here on."""
-    return "unix:///var/run/docker.sock"
+def docker_host(unavailable: Callable[[str, str, str], NoReturn]) -> Iterator[str]:
+    """The address of a daemon: the one that answers, else, where the tier is required, one of our own.
+
+    It has our toolchain images where the tier is required, else those that are there.
+    """
+    from tests import daemon
+
+    needed = bool(required() & {"all", "docker"})
+    found = daemon.answering()
+    started = None
+    try:
+        if found is None:
+            if not needed:
+                unavailable(
+                    "docker", "no daemon answers", "start one; or as root on Debian: WIC_REQUIRE=docker make test"
+                )
+            found = started = daemon.start()
+        if needed:
+            daemon.build(found)
+        yield found.host
+    except daemon.Unavailable as error:
+        unavailable("docker", error.why, error.remedy)
+    finally:
+        if started:
+            daemon.stop(started)
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,9 @@ _MAX_BYTES = 1024 * 1024
 _NAME = re.compile(r"[a-z][a-z+]*")
 _VERSION = re.compile(r"[0-9a-z][0-9a-z._]*")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
-_FIELDS = ("languages", "versions", "image")
+_RELEASE = re.compile(r"[a-z]+")
+_DIRECTORY = re.compile(r"[a-z0-9][a-z0-9-]*")
+_FIELDS = ("languages", "versions", "image", "build", "directory")
 
 
 class Family(NamedTuple):
@@ -45,6 +47,12 @@ class Family(NamedTuple):
 
     image: str | None = None
     """The official image, with `{version}` for the version; None where there is none."""
+
+    recipes: Mapping[str, tuple[str, str]] = {}
+    """By version: the Debian release that builds our own image, and the version as that build needs it."""
+
+    directory: str = ""
+    """Where the Dockerfile is, below `images/`."""
 
 
 class Catalogue(NamedTuple):
@@ -64,6 +72,24 @@ class Catalogue(NamedTuple):
         if known is None or known.image is None or version not in known.versions:
             return None
         return known.image.replace("{version}", version)
+
+    def own_image(self, name: str) -> str | None:
+        """`will-it-compile/gcc:13` for `gcc-13`; None where there is no way to build one."""
+        family, _, version = name.partition("-")
+        return f"will-it-compile/{family}:{version}" if self._recipe(name) else None
+
+    def build_arguments(self, name: str) -> Mapping[str, str] | None:
+        """`{"RELEASE": "trixie", "VERSION": "13"}` for `gcc-13`; None where there is no way to build it."""
+        recipe = self._recipe(name)
+        return {"RELEASE": recipe[0], "VERSION": recipe[1]} if recipe else None
+
+    def build_directory(self, name: str) -> str | None:
+        """`gcc` for `gcc-13`, `rust` for `rustc-1.85`: the Dockerfile's, below `images/`."""
+        return self.families[name.partition("-")[0]].directory if self._recipe(name) else None
+
+    def _recipe(self, name: str) -> tuple[str, str] | None:
+        family, _, version = name.partition("-")
+        return self.families[family].recipes.get(version) if family in self.families else None
 
 
 def load_catalogue(extra: Path | None = None) -> Catalogue:
@@ -216,12 +242,42 @@ def _family(path: str, key: yaml.Node, node: yaml.Node, ours: Family | None) -> 
         image = str(node.value)
         if not isinstance(node, yaml.ScalarNode) or not _IMAGE.fullmatch(image.replace("{version}", "1")):
             raise _wrong(path, node, "this is no image", "write for example: gcc:{version}")
+    recipes = dict(ours.recipes) if ours else {}
+    if "build" in fields:
+        recipes.update(_recipes(path, fields["build"][1], versions))
+    directory = ours.directory if ours else name
+    if "directory" in fields:
+        node = fields["directory"][1]
+        if not isinstance(node, yaml.ScalarNode) or not _DIRECTORY.fullmatch(node.value):
+            raise _wrong(path, node, "this is no directory below images/", "write its name, as gcc")
+        directory = str(node.value)
     return Family(
         name=name,
         languages=tuple(dict.fromkeys((*(ours.languages if ours else ()), *languages))),
         versions=tuple(dict.fromkeys((*versions, *(ours.versions if ours else ())))),
         image=image,
+        recipes=recipes,
+        directory=directory,
     )
+
+
+def _recipes(path: str, node: yaml.Node, versions: Sequence[str]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """See `Family.recipes`, from `trixie: [14, 13]` and `trixie: {"1.26": 1.26.11}`."""
+    import yaml
+
+    for release, built in _mapping(path, node, "Debian releases, as `trixie: [14, 13]`"):
+        if not _RELEASE.fullmatch(release.value):
+            raise _wrong(path, release, f"{release.value!r} is no release of Debian", "write its name, as trixie")
+        if isinstance(built, yaml.MappingNode):
+            exact = {str(key.value): str(value.value) for key, value in _mapping(path, built, "versions")}
+            if not all(_VERSION.fullmatch(each) for each in exact.values()):
+                raise _wrong(path, built, "not all of these are versions", 'write for example: {"1.26": 1.26.11}')
+        else:
+            exact = {version: version for version in _words(path, built, _VERSION)}
+        for version, wanted in exact.items():
+            if version not in versions:
+                raise _wrong(path, built, f"{version} is not among the versions", "add it there, or leave it out here")
+            yield version, (release.value, wanted)
 
 
 def _mapping(path: str, node: yaml.Node, what: str) -> Iterator[tuple[yaml.Node, yaml.Node]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +10,7 @@ from willitcompile.errors import ConfigError, ToolchainMissing
 from willitcompile.model import Toolchain
 from willitcompile.toolchains import default, load_catalogue, resolve
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+IMAGES = Path(__file__).parents[2] / "images"
 LANGUAGES = {"gcc": ("c", "c++"), "clang": ("c", "c++"), "go": ("go",), "rustc": ("rust",)}
 
 
@@ -132,6 +130,45 @@ def test_the_catalogue_knows_what_debian_carries() -> None:
     assert catalogue.official_image("gcc-99") is None
 
 
+def test_the_catalogue_knows_how_to_build_each_of_its_toolchains() -> None:
+    catalogue = load_catalogue()
+    for name in catalogue.names:
+        family, _, version = name.partition("-")
+        assert catalogue.own_image(name) == f"will-it-compile/{family}:{version}"
+        arguments = catalogue.build_arguments(name)
+        assert arguments is not None
+        assert f"{arguments['VERSION']}.".startswith(f"{version}.")
+        directory = catalogue.build_directory(name)
+        assert directory is not None
+        assert (IMAGES / directory / "Dockerfile").is_file()
+    assert catalogue.build_arguments("gcc-13") == {"RELEASE": "trixie", "VERSION": "13"}
+    assert catalogue.build_arguments("rustc-1.63") == {"RELEASE": "bookworm", "VERSION": "1.63"}
+    assert catalogue.build_directory("rustc-1.63") == "rust"
+
+
+@pytest.mark.parametrize("name", ["gcc-99", "gcc", "gxx-13", ""])
+def test_there_is_no_image_of_ours_for_what_is_not_in_the_catalogue(name: str) -> None:
+    catalogue = load_catalogue()
+    assert catalogue.own_image(name) is None
+    assert catalogue.build_arguments(name) is None
+    assert catalogue.build_directory(name) is None
+
+
+def test_a_version_of_ones_own_is_built_as_the_file_says(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        "gcc:\n  versions: [15, 16]\n  build: {forky: [15]}\ngo:\n  versions: [1.30]\n  build: {sid: {1.30: 1.30.1}}\n"
+        "zig:\n  languages: [zig]\n  versions: [1]\n  build: {trixie: [1]}\n  directory: zig-image\n"
+    )
+    catalogue = load_catalogue(own)
+    assert catalogue.build_arguments("gcc-15") == {"RELEASE": "forky", "VERSION": "15"}
+    assert catalogue.build_arguments("gcc-14") == {"RELEASE": "trixie", "VERSION": "14"}
+    assert catalogue.own_image("gcc-16") is None
+    assert catalogue.build_arguments("go-1.30") == {"RELEASE": "sid", "VERSION": "1.30.1"}
+    assert catalogue.build_directory("go-1.30") == "go"
+    assert catalogue.build_directory("zig-1") == "zig-image"
+
+
 def test_a_file_of_ones_own_extends_the_catalogue(tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
     own.write_text("gcc:\n  versions: [15]\ngo:\n  versions: [1.30]\nzig:\n  languages: [zig]\n  versions: ['0.13']\n")
@@ -164,6 +201,14 @@ def test_an_empty_file_adds_nothing(tmp_path: Path) -> None:
         ("gcc:\n  versions: [13]\n  image: '-v /:/host'\n", 3, "this is no image"),
         ("gcc:\n  versions: [13]\n  image: [a]\n", 3, "this is no image"),
         ("gcc:\n  versions: [13]\ngcc:\n  versions: [14]\n", 3, "'gcc' is there twice"),
+        ("gcc:\n  versions: [13]\n  build: [13]\n", 3, "here belong Debian releases"),
+        ("gcc:\n  versions: [13]\n  build: {13: [13]}\n", 3, "'13' is no release of Debian"),
+        ("gcc:\n  versions: [13]\n  build: {trixie: 13}\n", 3, "here belongs a list"),
+        ("gcc:\n  versions: [13]\n  build: {trixie: [15]}\n", 3, "15 is not among the versions"),
+        ("gcc:\n  versions: [13]\n  build: {trixie: {13: a b}}\n", 3, "not all of these are versions"),
+        ("gcc:\n  versions: [13]\n  build: {trixie: {13: [1]}}\n", 3, "not all of these are versions"),
+        ("gcc:\n  versions: [13]\n  directory: ../x\n", 3, "no directory below images/"),
+        ("gcc:\n  versions: [13]\n  directory: [x]\n", 3, "no directory below images/"),
         ("GCC:\n  versions: [13]\n", 1, "'GCC' is no name of a family"),
         ("? [a]\n: b\n", 1, "a name is a word"),
         ("gcc:\n  versions: [13\n", 3, "it is not YAML"),
