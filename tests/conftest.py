@@ -71,7 +71,7 @@ def docker_host(unavailable: Callable[[str, str, str], NoReturn]) -> Iterator[st
 
 
 @pytest.fixture(autouse=True)
-def daemon(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _daemon_to_find(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what is about Docker finds one: what `auto` chooses must not depend on the machine."""
     about_docker = request.node.get_closest_marker("docker")
     host = request.getfixturevalue("docker_host") if about_docker else "unix:///nonexistent/docker.sock"

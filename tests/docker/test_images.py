@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import tarfile
 import time
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from tests.daemon import Daemon, Unavailable, answering, build, start, stop, toolchains
+from tests.daemon import toolchains
 from willitcompile.toolchains import load_catalogue
 
 if TYPE_CHECKING:
@@ -49,49 +48,20 @@ GO_ENVIRONMENT = {
     "TMPDIR": "/work/tmp",
     "XDG_CONFIG_HOME": "off",
 }
-REQUIRED = {"all", "docker"} & set(os.environ.get("WIC_REQUIRE", "").replace(" ", "").split(","))
 HARDENED = ("--network=none", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--pids-limit=200")
 
 LARGEST = {"gcc": 250, "clang": 440, "go": 295, "rustc": 560}
 """In 10^6 bytes: a tenth more than the largest of the family has."""
 
 
-@pytest.fixture(scope="module")
-def daemon(unavailable: Unavailables) -> Iterator[Daemon]:
-    if found := answering():
-        yield found
-        return
-    if not REQUIRED:
-        unavailable("docker", "no Docker daemon answers", "start one, or: WIC_REQUIRE=docker make test")
-    try:
-        started = start()
-    except Unavailable as error:
-        unavailable("docker", error.why, error.remedy)
-    try:
-        yield started
-    finally:
-        stop(started)
-
-
-@pytest.fixture(scope="module")
-def built(daemon: Daemon, unavailable: Unavailables) -> dict[str, str]:
-    """The image of each toolchain that is tested: built where the tier is required, else what is there is used."""
-    if not REQUIRED:
-        return {}
-    try:
-        return build(daemon)
-    except Unavailable as error:
-        unavailable("docker", error.why, error.remedy)
-
-
 class Image:
     """One image, and containers of it."""
 
-    def __init__(self, daemon: Daemon, name: str) -> None:
+    def __init__(self, host: str, name: str) -> None:
         self.name = name
         self.family, _, self.version = name.partition("-")
         self.image = str(CATALOGUE.own_image(name))
-        self._docker = ("docker", "--host", daemon.host)
+        self._docker = ("docker", "--host", host)
 
     def docker(self, *argv: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         return subprocess.run([*self._docker, *argv], input=stdin, capture_output=True, check=False, timeout=120)
@@ -122,9 +92,9 @@ class Image:
 
 
 @pytest.fixture
-def image(daemon: Daemon, built: dict[str, str], unavailable: Unavailables, request: pytest.FixtureRequest) -> Image:
-    one = Image(daemon, request.param)
-    if one.name not in built and one.docker("image", "inspect", one.image).returncode != 0:
+def image(docker_host: str, unavailable: Unavailables, request: pytest.FixtureRequest) -> Image:
+    one = Image(docker_host, request.param)
+    if one.docker("image", "inspect", one.image).returncode != 0:
         unavailable("docker", f"there is no {one.image}", f"python -m tests.daemon build {one.name}")
     return one
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 BEGIN = "<!-- From here to the end mark: `make docs` writes it, from `--help`. -->"
@@ -15,13 +16,21 @@ END = "<!-- The end mark. -->"
 def commands() -> list[str]:
     from willitcompile.cli.app import app
 
-    return [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    names = [_name(command) for command in app.registered_commands]
+    for group in app.registered_groups:
+        names += [str(group.typer_instance.info.name)]
+        names += [f"{names[-1]} {_name(command)}" for command in group.typer_instance.registered_commands]
+    return names
 
 
-def help_of(*command: str) -> str:
+def _name(command: Any) -> str:
+    return str(command.name or command.callback.__name__)
+
+
+def help_of(command: str = "") -> str:
     """What the program prints, 80 columns wide and without any colour."""
     environment = {"PATH": os.defpath, "COLUMNS": "80", "TERM": "dumb", "LC_ALL": "C.UTF-8"}
-    argv = [sys.executable, "-m", "willitcompile.cli", *command, "--help"]
+    argv = [sys.executable, "-m", "willitcompile.cli", *command.split(), "--help"]
     return subprocess.run(argv, capture_output=True, check=True, text=True, env=environment).stdout
 
 

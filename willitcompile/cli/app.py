@@ -57,7 +57,7 @@ def parse(argv: Sequence[str]) -> Action | int:
     except SystemExit as end:
         code = end.code
     except UsageError as error:
-        if not argv:
+        if type(error).__name__ == "NoArgsIsHelpError":
             say(error.format_message())
             return 2
         raise _wrong(error, argv) from None
@@ -299,5 +299,75 @@ def version(ctx: typer.Context) -> None:
 
         write_stdout(f"{version()}\n")
         return 0
+
+    ctx.obj.append(act)
+
+
+images = typer.Typer(
+    name="images",
+    help="The toolchain images of the Docker daemon.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+app.add_typer(images)
+
+Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="gcc-13, gcc for the default, or all.")]
+Pins = Annotated[
+    Many, typer.Option("--images", metavar="NAME=IMAGE", help="The image for a toolchain, before all others.")
+]
+Config = Annotated[
+    str | None, typer.Option("--config", metavar="FILE", help="Settings from here, not from the nearest file above.")
+]
+
+
+@images.command("list")
+def list_images(
+    ctx: typer.Context,
+    format_: Annotated[str, typer.Option("--format", "-f", metavar="NAME", help="text or json.")] = "text",
+    pins: Pins = None,
+    config: Config = None,
+) -> None:
+    """List every toolchain: its image, or where that can be had from."""
+
+    def act(_: Opener) -> int:
+        from willitcompile.cli.images import list_images as act
+
+        return act(format_, pins or (), config)
+
+    ctx.obj.append(act)
+
+
+@images.command("build")
+def build_images(
+    ctx: typer.Context,
+    names: Names,
+    network: Annotated[
+        str | None,
+        typer.Option("--network", metavar="NAME", help="What the build's commands reach others by: host."),
+    ] = None,
+    build_arg: Annotated[
+        Many,
+        typer.Option("--build-arg", metavar="NAME=VALUE", help="For the Dockerfile: GOPROXY=https://example.org."),
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Build images of our own, the smallest ones."""
+
+    def act(_: Opener) -> int:
+        from willitcompile.cli.images import build
+
+        return build(names, network, build_arg or (), config)
+
+    ctx.obj.append(act)
+
+
+@images.command("pull")
+def pull_images(ctx: typer.Context, names: Names, pins: Pins = None, config: Config = None) -> None:
+    """Pull official images, or those that the settings name."""
+
+    def act(_: Opener) -> int:
+        from willitcompile.cli.images import pull
+
+        return pull(names, pins or (), config)
 
     ctx.obj.append(act)

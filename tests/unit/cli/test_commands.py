@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NO_DOCKER = Finding("docker", False, "gone")
 
-COMMANDS = ("check", "environments", "doctor", "clean", "version")
+COMMANDS = ("check", "environments", "doctor", "images", "clean", "version")
 
 
 class TestEnvironments:
@@ -58,9 +58,7 @@ class TestEnvironments:
 
 
 class TestDoctor:
-    def findings(
-        self, monkeypatch: pytest.MonkeyPatch, *findings: Finding, docker: Finding = NO_DOCKER
-    ) -> None:
+    def findings(self, monkeypatch: pytest.MonkeyPatch, *findings: Finding, docker: Finding = NO_DOCKER) -> None:
         monkeypatch.setattr(real_sandbox, "doctor", lambda: list(findings))
         monkeypatch.setattr(real_docker, "doctor", lambda: [docker])
 

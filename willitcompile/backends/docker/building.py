@@ -225,11 +225,12 @@ def _by_buildx(engine: Engine, argv: Sequence[str], heard: Callable[[str], None]
         try:
             assert process.stdout is not None  # noqa: S101 - it is a pipe
             for line in process.stdout:
-                last = line.strip() or last
+                if line.startswith("ERROR: ") or not last.startswith("ERROR: "):
+                    last = line.strip() or last
                 heard(line.rstrip("\n"))
         except BaseException:
-            # Once asks it to cancel the build and to leave.
-            process.send_signal(signal.SIGINT)
+            # Once asks it to cancel the build and to leave: the command, and the plugin that it has started.
+            os.killpg(process.pid, signal.SIGINT)
             try:
                 process.wait(_END_SECONDS)
             except subprocess.TimeoutExpired:
