@@ -213,8 +213,9 @@ def registry(start_registry: Callable[..., str], client: DockerClient, tmp_path_
 
 def remove(client: DockerClient, reference: str) -> None:
     """With the image that was made ready from it."""
-    ready = f"will-it-compile/ready:{NAME}"
-    for each in (ready, reference):
+    ready = client.images.list("will-it-compile/ready")
+    made = [tag for image in ready for tag in image.tags if tag.partition(":")[2].startswith(f"{NAME}-")]
+    for each in (*made, reference):
         if client.images.list(each):
             client.images.remove(each, force=True)
 

@@ -446,3 +446,12 @@ def test_no_value_breaks_a_parser(name: str, text: str) -> None:
 def test_the_examples_of_the_documentation_hold() -> None:
     assert doctest.testmod(config).failed == 0
     assert doctest.testmod(files).failed == 0
+
+
+def test_a_file_that_was_only_found_says_which_images_it_chooses(tmp_path: Path) -> None:
+    (tmp_path / "willitcompile.yaml").write_text("images: gcc-13=registry.example.org/gcc:13\n")
+    found = config.resolve({}, environment={}, directory=str(tmp_path))
+    assert found.images == ("gcc-13=registry.example.org/gcc:13",)
+    assert "chooses images: gcc-13=registry.example.org/gcc:13" in found.notes[-1]
+    named = config.resolve({}, environment={}, file=str(tmp_path / "willitcompile.yaml"))
+    assert (named.images, named.notes) == (found.images, ())

@@ -259,6 +259,9 @@ def resolve(
         roots, ceilings = ((), {}) if file else ((os.path.dirname(found),), _ceilings())
         settings = _apply(settings, _from_file(found, entries(found, roots), ceilings), ConfigError)
         settings = settings._replace(file=shown(found))
+        if settings.images and not file:
+            # It may have come with the sources, and an image can answer what it likes.
+            notes.append(f"{shown(found)} chooses images: {', '.join(settings.images)}")
     settings = settings._replace(notes=tuple(notes))
     settings = _apply(settings, _from_environment(environment), ConfigError)
     return _apply(settings, _from_flags(flags), RequestError)

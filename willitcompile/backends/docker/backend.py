@@ -57,6 +57,7 @@ class DockerBackend:
         self._session = f"{client_name()}/{os.urandom(8).hex()}"
         self._images = Images(self._engine, self._session, opening)
         self._ready: dict[str, Ready] = {}
+        self._digests: dict[str, str] = {}
         self._lock = threading.Lock()
         self._pool: Pool[Container] = Pool(self._start, warm=opening.long_lived)
         self._running: set[Container] = set()
@@ -80,7 +81,9 @@ class DockerBackend:
     def toolchains(self, wanted: Wanted | None = None) -> Sequence[Toolchain]:
         with self._lock:
             try:
-                self._ready |= self._images.obtain(wanted)
+                obtained = self._images.obtain(wanted)
+                self._ready |= obtained
+                self._digests |= {name: self._images.digest(each) for name, each in obtained.items()}
             except (EngineError, Gone) as error:
                 raise BackendFailed("look for the images of Docker", str(error), "docker images") from error
             return [each.toolchain for each in sorted(self._ready.values(), key=ready_images.place)]
@@ -202,7 +205,7 @@ class DockerBackend:
             memory_ran_out = isinstance(error, Gone) and self._was_out_of_memory(container)
             container.discard()  # comes back when nothing of it runs any more
             if memory_ran_out:
-                return _result(job, ready, None)
+                return _result(job, ready, self._digests[job.toolchain], None)
             raise
         finally:
             self._running.discard(container)
@@ -214,7 +217,7 @@ class DockerBackend:
                 outcome.ending.failure,
                 "give it room: --memory 2G" if "space" in outcome.ending.failure else "will-it-compile doctor",
             )
-        return _result(job, ready, outcome)
+        return _result(job, ready, self._digests[job.toolchain], outcome)
 
     def _was_out_of_memory(self, container: Container) -> bool:
         """Whether the kernel has killed the launcher itself for what its job took."""
@@ -251,15 +254,13 @@ def _kind(ready: Ready, limits: Limits) -> _Kind:
     )
 
 
-def _result(job: CompileJob, ready: Ready, outcome: Outcome | None) -> CompileResult:
+def _result(job: CompileJob, ready: Ready, digest: str, outcome: Outcome | None) -> CompileResult:
     """`outcome` is None where nothing is known but that memory ran out."""
     from willitcompile.backends.verdicts import judge
 
     compiler = ready.toolchain.compilers.get(job.language, "")
     if outcome is None:
-        return CompileResult(
-            Verdict.OUT_OF_MEMORY, None, b"", b"", 0.0, compiler, ISOLATION, ready.digest, limit="memory"
-        )
+        return CompileResult(Verdict.OUT_OF_MEMORY, None, b"", b"", 0.0, compiler, ISOLATION, digest, limit="memory")
     ending = outcome.ending
     truncated = ending.stopped == "output"
     verdict, limit = judge(
@@ -280,7 +281,7 @@ def _result(job: CompileJob, ready: Ready, outcome: Outcome | None) -> CompileRe
         duration_seconds=ending.duration_seconds,
         compiler=compiler,
         isolation=ISOLATION,
-        image=ready.digest,
+        image=digest,
         truncated=truncated,
         limit=limit,
         signal=None if limit else ending.signal,

@@ -130,7 +130,9 @@ class Container:
                 event = _awaited(error, select.POLLOUT)
                 if event is None:
                     raise Gone("the connection broke while the sources were sent") from error
-                self._wait(connection, event, time.monotonic() + _GRACE_SECONDS, cancel)
+                # The launcher says nothing yet: what is to be read is the end, while the daemon takes no more.
+                self._wait(connection, event | select.POLLIN, time.monotonic() + _GRACE_SECONDS, cancel)
+                self._hear(connection)
 
     def _wait(self, connection: Connection, event: int, deadline: float, cancel: CancelToken | None) -> None:
         """Raises Gone and Cancelled."""
@@ -151,15 +153,18 @@ class Container:
             raise Gone("the container was discarded")
         if cancel is not None and cancel.cancelled:
             raise Cancelled
-        while True:
-            try:
-                data = connection.recv(_PIECE)
-                break
-            except OSError as error:
-                event = _awaited(error, select.POLLIN)
-                if event is None:
-                    raise Gone("the connection broke") from error
+        while (event := self._hear(connection)) is not None:
             self._wait(connection, event, deadline, cancel)
+
+    def _hear(self, connection: Connection) -> int | None:
+        """Take what has come; where nothing has, what to wait for. Raises Gone."""
+        try:
+            data = connection.recv(_PIECE)
+        except OSError as error:
+            event = _awaited(error, select.POLLIN)
+            if event is None:
+                raise Gone("the connection broke") from error
+            return event
         if not data:
             said = bytes(self._stderr[-300:]).decode(errors="backslashreplace").strip()
             raise Gone("its container ended" + (f": {said}" if said else ""))
@@ -168,6 +173,7 @@ class Container:
             self._unpack()
         except BrokenProtocolError as error:
             raise Gone(f"what answers in the container is not the launcher: {error}") from error
+        return None
 
     def _unpack(self) -> None:
         """Part the daemon's frames: a byte for the stream, three of nothing, four for the length."""

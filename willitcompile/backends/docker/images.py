@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from willitcompile import toolchains
 from willitcompile.backends import Wanted
 from willitcompile.backends.docker import ready as ready_images
-from willitcompile.backends.docker.references import Candidate, candidates, own_image, pins
+from willitcompile.backends.docker.references import OFFICIAL, Candidate, candidates, own_image, pins
 from willitcompile.errors import ToolchainMissing
 
 if TYPE_CHECKING:
@@ -32,6 +32,14 @@ class Present(NamedTuple):
     """In bytes."""
 
 
+class _Listed(NamedTuple):
+    """What a daemon says of an image."""
+
+    id: str
+    size: int
+    digests: tuple[str, ...]
+
+
 class Images:
     """What one backend, with its settings, sees of a daemon's images. Not thread-safe."""
 
@@ -41,8 +49,8 @@ class Images:
         self._notify = opening.notify
         self._progress = opening.progress
         self._pinned = pins(opening.images)
-        self._listed: dict[str, tuple[str, int]] | None = None
-        self._made: dict[str, Ready] | None = None
+        self._listed: dict[str, _Listed] | None = None
+        self._made: list[Ready] = []
         self._catalogue: Catalogue | None = None
 
     @property
@@ -53,13 +61,7 @@ class Images:
 
     def forget(self) -> None:
         """Look again: something was removed or replaced."""
-        self._listed = self._made = None
-
-    def made_ready(self) -> dict[str, Ready]:
-        """The ready images of the daemon by toolchain, stale ones too. Raises EngineError and Gone."""
-        self._list()
-        assert self._made is not None  # noqa: S101 - it has listed them
-        return self._made
+        self._listed = None
 
     def obtain(self, wanted: Wanted | None) -> dict[str, Ready]:
         """Make ready what is wanted, pulling what is not there; None for everything that is there.
@@ -69,7 +71,7 @@ class Images:
         if wanted is not None and (quickly := self._ready_already(wanted)) is not None:
             return quickly
         names = self.present() if wanted is None else self._names(wanted)
-        missing = [name for name in names if self._ready(name) is None]
+        missing = [name for name in names if self.ready(name) is None]
         for name in missing:
             if not self._present(name):
                 self._pull(name)
@@ -78,13 +80,13 @@ class Images:
 
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 list(pool.map(self._make, missing))
-        return {name: ready for name in names if (ready := self._ready(name))}
+        return {name: ready for name in names if (ready := self.ready(name))}
 
     def has(self, wanted: Wanted) -> bool:
         if wanted == Wanted():
             return bool(self.present())
         names = self._names(wanted)
-        return bool(names) and all(self._ready(name) or self._present(name) for name in names)
+        return bool(names) and all(self._present(name) for name in names)
 
     def present(self) -> list[str]:
         """The toolchains that there are images of, in the order of the catalogue."""
@@ -94,7 +96,9 @@ class Images:
         """What is wanted, where all of it is ready; then nobody needs the catalogue, which takes 20 ms to read."""
         if self._pinned or toolchains.EVERY in wanted.compilers:
             return None
-        ready = {name: each for name in self.made_ready() if (each := self._ready(name))}
+        self._list()
+        known = dict.fromkeys(each.toolchain.name for each in self._made)
+        ready = {name: each for name in known if (each := self.ready(name))}
         available = [each.toolchain for each in ready.values()]
         try:
             names = [toolchains.resolve(each, available, None, "docker").name for each in wanted.compilers]
@@ -148,50 +152,65 @@ class Images:
 
     def _first(self, names: Iterable[str]) -> str | None:
         names = list(names)
-        return next((name for name in names if self._ready(name) or self._present(name)), names[0] if names else None)
+        return next((name for name in names if self._present(name)), names[0] if names else None)
 
     def _speaks(self, name: str, languages: Iterable[str]) -> bool:
         family = self.catalogue.families.get(name.partition("-")[0])
         return bool(family and set(languages) & set(family.languages))
 
+    def digest(self, ready: Ready) -> str:
+        """What results name as the image: `gcc@sha256:…` where it came from a registry, else its id."""
+        serving = self._present(ready.toolchain.name) if self._pinned else None
+        reference = serving.candidate.reference if serving else ready.reference
+        listed = self._list().get(_full(reference))
+        same = (each for each in (listed.digests if listed else ()) if _repository(each) == _repository(reference))
+        return next(same, ready.base)
+
+    def ready(self, name: str) -> Ready | None:
+        """The ready image of what serves as the toolchain now. Raises EngineError and Gone."""
+        listed = self._list()
+        serving: _Listed | None = None
+        if self._pinned or self._catalogue:
+            present = self._present(name)
+            serving = listed[_full(present.candidate.reference)] if present else None
+        else:
+            # Ours goes before all others; this needs no catalogue, which takes 20 ms to read.
+            official = (each.reference for each in self._made_of(name) if each.source == OFFICIAL)
+            serving = next((listed[each] for each in map(_full, (own_image(name), *official)) if each in listed), None)
+        return next((each for each in self._made_of(name) if serving and each.base == serving.id), None)
+
+    def _made_of(self, name: str) -> list[Ready]:
+        return [each for each in self._made if each.toolchain.name == name]
+
     def _present(self, name: str) -> Present | None:
         listed = self._list()
         for candidate in self.candidates(name):
             if found := listed.get(_full(candidate.reference)):
-                return Present(candidate, *found)
+                return Present(candidate, found.id, found.size)
         return None
 
-    def _list(self) -> dict[str, tuple[str, int]]:
-        """By tag or digest, the id and size of each image."""
+    def _list(self) -> dict[str, _Listed]:
+        """By tag or digest, each image."""
         if self._listed is None:
-            self._listed = {}
+            found = {}
             images = self._engine.call("GET", "/images/json") or ()
-            self._made = ready_images.among(images)
             for image in images:
-                about = (str(image["Id"]), int(image.get("Size") or 0))
-                for reference in (*(image.get("RepoTags") or ()), *(image.get("RepoDigests") or ())):
-                    self._listed[_full(reference)] = about
+                digests = tuple(each for each in image.get("RepoDigests") or () if not each.startswith("<none>"))
+                about = _Listed(str(image["Id"]), int(image.get("Size") or 0), digests)
+                found.update(dict.fromkeys(map(_full, (*(image.get("RepoTags") or ()), *digests)), about))
+            self._made = ready_images.among(images)
+            self._listed = found
         return self._listed
-
-    def _ready(self, name: str) -> Ready | None:
-        """The ready image of a toolchain, if it was made of what serves as the toolchain now."""
-        ready = self.made_ready().get(name)
-        if ready is None or self._pinned:
-            serving = self._present(name) if ready else None
-            return ready if ready and serving and serving.id == ready.base else None
-        listed = self._list()
-        # Ours goes before all others; this needs no catalogue, which takes 20 ms to read.
-        serving_now = listed.get(_full(own_image(name))) or listed.get(_full(ready.reference))
-        return ready if serving_now is None or serving_now[0] == ready.base else None
 
     def _make(self, name: str) -> None:
         present = self._present(name)
         if present is None:
             return
-        reference = present.candidate.reference
+        reference, source = present.candidate
         self._notify(f"making {reference} ready to compile with {name}, once")
-        made = ready_images.make(self._engine, name, reference, self._session, self._notify)
-        self.made_ready()[name] = made
+        self._made.append(ready_images.make(self._engine, name, reference, source, self._session, self._notify))
+        for image in ready_images.outlived(self._engine.call("GET", "/images/json") or ()):
+            ready_images.remove(self._engine, image)
 
     def _pull(self, name: str) -> None:
         """Raises ToolchainMissing where there is nothing to pull, and BackendFailed where it cannot be had."""
@@ -216,3 +235,11 @@ def _full(reference: str) -> str:
     """
     short = re.sub(r"^(docker\.io/(library/)?|localhost/)", "", reference)
     return short if "@" in short or ":" in short.rpartition("/")[2] else f"{short}:latest"
+
+
+def _repository(reference: str) -> str:
+    """
+    >>> _repository("127.0.0.1:5000/gcc@sha256:ab"), _repository("docker.io/library/gcc:13")
+    ('127.0.0.1:5000/gcc', 'gcc')
+    """
+    return _full(reference).partition("@")[0] if "@" in reference else _full(reference).rpartition(":")[0]

@@ -16,7 +16,6 @@ from willitcompile.errors import BackendFailed, BackendUnavailable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from willitcompile.backends.docker import ready as ready_images
     from willitcompile.backends.docker.references import Candidate
     from willitcompile.toolchains import Catalogue
 
@@ -72,8 +71,7 @@ def survey(engine: Engine | None, images: Sequence[str]) -> list[Entry]:
         return absent
     try:
         seen = Images(engine, "", Opening(images=tuple(images)))
-        made = seen.made_ready()
-        return [_with_image(entry, seen, made) for entry in absent]
+        return [_with_image(entry, seen) for entry in absent]
     except (EngineError, Gone) as error:
         raise BackendFailed("list the images", str(error), "docker images") from error
 
@@ -93,17 +91,13 @@ def _absent(name: str, catalogue: Catalogue, pinned: Mapping[str, str]) -> Entry
     )
 
 
-def _with_image(entry: Entry, seen: Images, made: Mapping[str, ready_images.Ready]) -> Entry:
-    ready = made.get(entry.toolchain)
+def _with_image(entry: Entry, seen: Images) -> Entry:
     present = seen.find(entry.toolchain)
-    if present:
-        return entry._replace(
-            image=present.candidate.reference,
-            source=present.candidate.source,
-            size=present.size,
-            ready=ready is not None and ready.base == present.id,
-        )
-    offered = {each.reference: each.source for each in seen.candidates(entry.toolchain)}
-    if ready and ready.reference in offered:  # what it was made of has lost its name, and it serves on
-        return entry._replace(image=ready.reference, source=offered[ready.reference], ready=True)
-    return entry
+    if present is None:
+        return entry
+    return entry._replace(
+        image=present.candidate.reference,
+        source=present.candidate.source,
+        size=present.size,
+        ready=seen.ready(entry.toolchain) is not None,
+    )

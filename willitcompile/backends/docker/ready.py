@@ -2,8 +2,8 @@
 
 Whatever holds a compiler will do, an official image without a shell too. It is made ready once: the launcher is put
 in, the compiler is asked for its version and standards, Go's standard library is compiled where the image has none,
-and what came of it is committed as `will-it-compile/ready:<toolchain>`. From then on one question to the daemon tells
-every toolchain, for every client of it.
+and what came of it is committed as `will-it-compile/ready:<toolchain>-<id of that image>`. From then on one question to
+the daemon tells every toolchain, for every client of it.
 """
 
 from __future__ import annotations
@@ -67,16 +67,16 @@ class Ready(NamedTuple):
     """The image that it was made of, as it was named."""
     base: str
     """That image's id then."""
-    digest: str
-    """What results name: `gcc@sha256:…` where it came from a registry, else the id."""
+    source: str
+    """Of that image: see `references.Candidate`."""
 
 
 def version_of_label() -> str:
     return f"{FORMAT}-{crc32(launcher.binary(_ANY_MACHINE)):08x}"
 
 
-def among(images: Iterable[Mapping[str, Any]]) -> dict[str, Ready]:
-    """The ready ones of a daemon's images, as it lists them, by toolchain: by family, and the newest first."""
+def among(images: Iterable[Mapping[str, Any]]) -> list[Ready]:
+    """The ready ones of a daemon's images, as it lists them: by family, and the newest first."""
     wanted = version_of_label()
     found = []
     for image in images:
@@ -85,7 +85,23 @@ def among(images: Iterable[Mapping[str, Any]]) -> dict[str, Ready]:
         if labels.get(_LABEL) == wanted and any(tag.rpartition(":")[0].endswith(REPOSITORY) for tag in tags):
             ready = _read(image.get("Id"), labels.get(_ABOUT))
             found += [ready] if ready else []
-    return {ready.toolchain.name: ready for ready in sorted(found, key=place)}
+    return sorted(found, key=place)
+
+
+def outlived(images: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The ids of those that serve nobody any more, since what they were made of is gone. Whichever version of us made
+    them: another one may be in use beside this."""
+    images = list(images)
+    there = {image["Id"] for image in images}
+    labelled = {str(image["Id"]): (image.get("Labels") or {}).get(_ABOUT) for image in images}
+    return [image for image, about in labelled.items() if about and _base(about) not in there]
+
+
+def _base(about: object) -> object:
+    try:
+        return json.loads(str(about))["base"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def place(ready: Ready) -> tuple[int, list[int]]:
@@ -117,7 +133,7 @@ def inspect(engine: Engine, reference: str) -> dict[str, Any] | None:
     return found
 
 
-def make(engine: Engine, name: str, reference: str, session: str, notify: Callable[[str], None]) -> Ready:
+def make(engine: Engine, name: str, reference: str, source: str, session: str, notify: Callable[[str], None]) -> Ready:
     """Make the image of this reference, which is there, ready as a toolchain.
 
     Raises EngineError, Gone, and BackendFailed where what is in it is not that compiler.
@@ -145,9 +161,6 @@ def make(engine: Engine, name: str, reference: str, session: str, notify: Callab
         seeds = family == "go" and _has_library(engine, container, asker, name, notify)
         container.hang_up()
         engine.call("POST", f"/containers/{container.id}/wait", seconds=60)
-        repository, _, _ = reference.partition("@")
-        digests = [each for each in image.get("RepoDigests") or () if not each.startswith("<none>")]
-        same = [each for each in digests if each.partition("@")[0] == repository.rpartition(":")[0]]
         ready = Ready(
             image="",
             toolchain=survey[0]._replace(origin=reference),
@@ -156,7 +169,7 @@ def make(engine: Engine, name: str, reference: str, session: str, notify: Callab
             seeds=seeds,
             reference=reference,
             base=image["Id"],
-            digest=(same or digests or [image["Id"]])[0],
+            source=source,
         )
         return ready._replace(image=_commit(engine, container.id, ready))
     finally:
@@ -326,19 +339,17 @@ def _has_library(
 
 
 def _commit(engine: Engine, container: str, ready: Ready) -> str:
-    """The id of the image that the container has become; what it stands in for is removed."""
+    """The id of the image that the container has become."""
     name = ready.toolchain.name
     document = {**ready._asdict(), "toolchain": ready.toolchain._asdict()}
     del document["image"]
-    before = inspect(engine, f"{REPOSITORY}:{name}")
+    tag = f"{name}-{ready.base.rpartition(':')[2][:12]}"
     made = engine.call(
         "POST",
         "/commit",
-        {"container": container, "repo": REPOSITORY, "tag": name, "pause": False},
+        {"container": container, "repo": REPOSITORY, "tag": tag, "pause": False},
         {"Labels": {**MANAGED, _LABEL: version_of_label(), _ABOUT: json.dumps(document)}},
     )
-    if before:
-        remove(engine, before["Id"])
     return str(made["Id"])
 
 
