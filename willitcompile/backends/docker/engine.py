@@ -315,13 +315,19 @@ def unreachable(endpoint: Endpoint, error: Gone) -> BackendUnavailable:
             f"permission denied: {os.environ.get('USER') or 'this user'} may not use the socket",
             "sudo usermod -aG docker $USER, then log in again; or use rootless Docker",
         )
+    obstacle = str(error)
+    if endpoint.tls and (
+        isinstance(cause, ConnectionResetError | BrokenPipeError) or type(cause).__name__ == "SSLEOFError"
+    ):
+        # Its reason is lost where it closes the connection before it has read all that we say.
+        obstacle = "it hangs up, as where it wants a certificate of ours that it trusts"
     from willitcompile.backends.docker.endpoint import REMEDY
 
     if endpoint.scheme == "ssh":
         remedy = f"ssh {endpoint.host} docker version"
     else:
         remedy = REMEDY if endpoint.scheme == "unix" else "start the daemon there, or correct its address"
-    return BackendUnavailable(asked, str(error), remedy)
+    return BackendUnavailable(asked, obstacle, remedy)
 
 
 def _words(error: Exception) -> str:

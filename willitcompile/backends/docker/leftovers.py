@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _YOUNG_SECONDS = 300.0
 """A client on another machine, of which nothing can be known from here, starts what it has created well before."""
 _REMOVAL_SECONDS = 30.0
+_AGAIN_SECONDS = 0.02
 
 
 @cache
@@ -64,6 +65,7 @@ def remove_session(engine: Engine, session: str) -> None:
         if not left:
             return
         _remove_all(engine, [each["Id"] for each in left])
+        time.sleep(_AGAIN_SECONDS)  # what cannot be removed is not asked about without a pause
 
 
 def clear_stale(engine: Engine) -> list[str]:
