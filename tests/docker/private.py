@@ -30,6 +30,8 @@ class PrivateDaemon:
         self.host = f"unix://{self.socket}"
         self._arguments = arguments
         self._process: subprocess.Popen[bytes] | None = None
+        # With `--bridge none` it would remove the bridge of whatever other dockerd runs here.
+        self._bridge = f"wic{os.getpid()}"
 
     def start(self) -> None:
         """Start it, and return when it answers."""
@@ -37,7 +39,11 @@ class PrivateDaemon:
         self._end_containerd()
         (below / "pid").unlink(missing_ok=True)
         argv = ["dockerd", "--host", self.host, "--data-root", f"{below}/data", "--exec-root", f"{below}/exec"]
-        argv += ["--pidfile", f"{below}/pid", "--bridge", "none", "--iptables=false", "--shutdown-timeout", "5"]
+        argv += ["--pidfile", f"{below}/pid", "--iptables=false", "--ip-masq=false", "--shutdown-timeout", "5"]
+        if not Path("/sys/class/net", self._bridge).exists():
+            subprocess.run(["ip", "link", "add", self._bridge, "type", "bridge"], check=True)
+            subprocess.run(["ip", "address", "add", "192.0.2.1/29", "dev", self._bridge], check=True)
+        argv += ["--bridge", self._bridge]
         with (below / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*argv, *self._arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -67,6 +73,7 @@ class PrivateDaemon:
             self.end(signal.SIGKILL)
         self._end_containerd()
         self._end_shims()
+        subprocess.run(["ip", "link", "delete", self._bridge], capture_output=True, check=False)
         mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
         for mount in sorted((each for each in mounts if each.startswith(f"{self.directory}/")), reverse=True):
             subprocess.run(["umount", "--lazy", mount], check=False)

@@ -213,13 +213,11 @@ def _descendants() -> set[int]:
 def _containers() -> set[str]:
     """The ids of those that this process has made; other runs may be busy with the same daemon."""
     from willitcompile.backends.docker.container import SESSION
-    from willitcompile.backends.docker.endpoint import endpoints
-    from willitcompile.backends.docker.engine import Engine
+    from willitcompile.backends.docker.engine import connect
     from willitcompile.backends.docker.leftovers import client_name
 
-    engine = Engine(endpoints()[0])
     try:
-        engine.greet()
+        engine = connect()
     except BackendUnavailable:
         return set()
     return {

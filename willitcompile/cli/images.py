@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from willitcompile import toolchains
 from willitcompile.backends import Opening, Wanted
 from willitcompile.backends.docker import building, inventory, registry
-from willitcompile.backends.docker.engine import EngineError, Gone
+from willitcompile.backends.docker.engine import EngineError, Gone, connect
 from willitcompile.backends.docker.images import Images
 from willitcompile.backends.docker.leftovers import clear_stale, client_name, remove_session
 from willitcompile.backends.docker.references import pins
@@ -50,7 +50,7 @@ def list_images(form: str, images: Sequence[str], config: str | None) -> int:
     pinned = _pinned(images, config)
     with cancelling():
         try:
-            engine = inventory.connect()
+            engine = connect()
         except BackendUnavailable as error:
             say(f"note: what is there is not known: {error.obstacle}; try: {error.remedy}")
             engine = None
@@ -276,7 +276,7 @@ class Work:
 @contextmanager
 def _work(pinned: Sequence[str]) -> Iterator[Work]:
     """Raises BackendUnavailable. Whatever happens, nothing half-done is left."""
-    with cancelling(), closing(Work(inventory.connect(), pinned)) as work:
+    with cancelling(), closing(Work(connect(), pinned)) as work:
         yield work
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from willitcompile.backends.docker.endpoint import REMEDY, endpoints
+from willitcompile.backends.docker.endpoint import likely, nowhere
 from willitcompile.errors import BackendUnavailable
 
 if TYPE_CHECKING:
@@ -16,34 +15,32 @@ if TYPE_CHECKING:
 
 def open_backend(opening: Opening) -> DockerBackend:
     """Raises BackendUnavailable where no daemon answers."""
-    failed = None
-    for endpoint in endpoints():
-        # Only what is there costs the import of a client.
-        if endpoint.scheme == "unix" and not endpoint.named and not os.path.exists(endpoint.path):
-            continue
-        from willitcompile.backends.docker.backend import DockerBackend
+    if not likely():
+        raise nowhere()  # at no cost: only what may answer is worth the import of a client
+    from willitcompile.backends.docker.backend import DockerBackend
+    from willitcompile.backends.docker.engine import connect
 
-        try:
-            return DockerBackend(endpoint, opening)
-        except BackendUnavailable as error:
-            failed = failed or error
-    raise failed or BackendUnavailable("compile with Docker", "no daemon is here: there is no socket of one", REMEDY)
+    engine = connect()
+    try:
+        return DockerBackend(engine, opening)
+    except BaseException:
+        engine.close()
+        raise
 
 
 def clean() -> list[str]:
     """Clear away what killed runs left in the daemon. Returns what was cleared."""
-    from willitcompile.backends.docker.engine import Engine
+    from willitcompile.backends.docker.engine import connect
     from willitcompile.backends.docker.leftovers import clear_stale
 
-    for endpoint in endpoints():
-        if endpoint.scheme != "unix" or os.path.exists(endpoint.path):
-            engine = Engine(endpoint)
-            try:
-                engine.greet()
-            except BackendUnavailable:
-                continue
-            return clear_stale(engine)
-    return []
+    try:
+        engine = connect()
+    except BackendUnavailable:
+        return []
+    try:
+        return clear_stale(engine)
+    finally:
+        engine.close()
 
 
 def doctor() -> list[Finding]:

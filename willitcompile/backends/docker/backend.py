@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from willitcompile.backends.docker import ready as ready_images
 from willitcompile.backends.docker.channel import Container
 from willitcompile.backends.docker.container import SESSION, create_body
-from willitcompile.backends.docker.engine import Cancelled, Engine, EngineError, Gone
+from willitcompile.backends.docker.engine import Cancelled, EngineError, Gone
 from willitcompile.backends.docker.images import Images
 from willitcompile.backends.docker.leftovers import clear_stale, client_name, remove_session
 from willitcompile.backends.docker.pool import Pool, PoolClosed
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from willitcompile.backends import CancelToken, Opening, Wanted
     from willitcompile.backends.docker.channel import Outcome
-    from willitcompile.backends.docker.endpoint import Endpoint
+    from willitcompile.backends.docker.engine import Engine
     from willitcompile.backends.docker.ready import Ready
     from willitcompile.model import CompileJob, Limits, Toolchain
 
@@ -51,9 +51,17 @@ class DockerBackend:
 
     name = "docker"
 
-    def __init__(self, endpoint: Endpoint, opening: Opening) -> None:
-        """Raises BackendUnavailable where no daemon answers there, and ConfigError for wrong `images`."""
-        self._engine = Engine(endpoint)
+    def __init__(self, engine: Engine, opening: Opening) -> None:
+        """`engine` has been greeted, and is closed with this. Raises BackendUnavailable, and ConfigError for wrong
+        `images`."""
+        if engine.machine not in MACHINES:
+            raise BackendUnavailable(
+                f"compile with Docker at {engine.endpoint.url}",
+                f"there is no launcher for {engine.machine or 'its'} machines",
+                "use a daemon on an x86_64 or an aarch64 machine",
+            )
+        self._engine = engine
+        self._seccomp = bpf_filter(MACHINES[engine.machine])
         self._session = f"{client_name()}/{os.urandom(8).hex()}"
         self._images = Images(self._engine, self._session, opening)
         self._ready: dict[str, Ready] = {}
@@ -65,18 +73,6 @@ class DockerBackend:
         self._untidy = False
         """Whether something went otherwise than a job does, so that a container may be left."""
         self._cleaner: threading.Thread | None = None
-        try:
-            machine = str(self._engine.greet().get("Arch", ""))
-        except BaseException:
-            self._engine.close()
-            raise
-        if machine not in MACHINES:
-            raise BackendUnavailable(
-                f"compile with Docker at {endpoint.url}",
-                f"there is no launcher for {machine or 'its'} machines",
-                "use a daemon on an x86_64 or an aarch64 machine",
-            )
-        self._seccomp = bpf_filter(MACHINES[machine])
 
     def toolchains(self, wanted: Wanted | None = None) -> Sequence[Toolchain]:
         with self._lock:

@@ -21,8 +21,9 @@ SESSION = "will-it-compile.session"
 ROOT = "/work"
 LAUNCHER = "/will-it-compile/launcher"
 UID = 1000
-IDLE_SECONDS = 3600
-"""A container that waits longer than this for a job ends itself. Its client's end ends it at once."""
+IDLE_SECONDS = 300
+"""A container that waits longer than this for a job ends itself. Its client's end ends it at once, unless the daemon
+was killed in that moment."""
 
 FILE_CACHE_BYTES = 128 * MIB
 """What the kernel may keep of files on top of a job's memory limit, as in the sandbox: see sandbox.cgroups. Sources lie
@@ -74,6 +75,7 @@ def hardened(image: str, labels: Mapping[str, str]) -> dict[str, Any]:
         "HostConfig": {
             "NetworkMode": "none",
             "IpcMode": "none",
+            "CgroupnsMode": "private",
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges:true", f"seccomp={json.dumps(container_profile())}"],
             "Ulimits": [

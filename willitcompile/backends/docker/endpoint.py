@@ -73,6 +73,15 @@ def endpoints(environment: Mapping[str, str] = os.environ) -> list[Endpoint]:
     return [Endpoint("unix", path, "", 0, _USUAL) for path in dict.fromkeys(_usual_sockets(environment))]
 
 
+def likely(environment: Mapping[str, str] = os.environ) -> list[Endpoint]:
+    """Those where a daemon may answer: without the usual places that have no socket. Raises BackendUnavailable."""
+    return [each for each in endpoints(environment) if each.named or each.scheme != "unix" or os.path.exists(each.path)]
+
+
+def nowhere() -> BackendUnavailable:
+    return BackendUnavailable("compile with Docker", "no daemon is here: there is no socket of one", REMEDY)
+
+
 def _usual_sockets(environment: Mapping[str, str]) -> Iterator[str]:
     yield "/var/run/docker.sock"
     runtime = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"

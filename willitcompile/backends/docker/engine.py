@@ -17,6 +17,7 @@ import time
 from _thread import allocate_lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from willitcompile.backends.docker.endpoint import REMEDY, likely, nowhere
 from willitcompile.errors import BackendUnavailable
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ class Engine:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.is_podman = False
+        self.machine = ""
+        """Of the daemon, as it calls it: `amd64`."""
         self._prefix = ""
         self._tunnel: Tunnel | None = None
         self._digging = allocate_lock()
@@ -105,6 +108,7 @@ class Engine:
                 f"it speaks version {api} of the API, and 1.40 is needed",
                 "update Docker to 19.03 or later",
             )
+        self.machine = str(about.get("Arch"))
         components = about.get("Components") or ()
         self.is_podman = any("Podman" in str(each.get("Name")) for each in components if isinstance(each, dict))
         self._prefix = "/v" + ".".join(map(str, min(numbers, NEWEST_API)))
@@ -305,6 +309,21 @@ class Engine:
         return wrapped
 
 
+def connect() -> Engine:
+    """The daemon that somebody named, else the first that answers in a usual place. Raises BackendUnavailable."""
+    failed = None
+    for endpoint in likely():
+        engine = Engine(endpoint)
+        try:
+            engine.greet()
+        except BackendUnavailable as error:
+            engine.close()
+            failed = failed or error
+        else:
+            return engine
+    raise failed or nowhere()
+
+
 def unreachable(endpoint: Endpoint, error: Gone) -> BackendUnavailable:
     """What to do about a daemon that does not answer."""
     asked = f"compile with Docker at {endpoint.url} ({endpoint.origin})"
@@ -321,8 +340,6 @@ def unreachable(endpoint: Endpoint, error: Gone) -> BackendUnavailable:
     ):
         # Its reason is lost where it closes the connection before it has read all that we say.
         obstacle = "it hangs up, as where it wants a certificate of ours that it trusts"
-    from willitcompile.backends.docker.endpoint import REMEDY
-
     if endpoint.scheme == "ssh":
         remedy = f"ssh {endpoint.host} docker version"
     else:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from willitcompile.backends import Opening
-from willitcompile.backends.docker.endpoint import REMEDY, Endpoint, endpoints
-from willitcompile.backends.docker.engine import Engine, EngineError, Gone
+from willitcompile.backends.docker.engine import Engine, EngineError, Gone, connect
 from willitcompile.backends.docker.images import Images
 from willitcompile.errors import WillItCompileError
 from willitcompile.model import Finding
@@ -19,31 +17,25 @@ _LIMITS = {"MemoryLimit": "memory", "PidsLimit": "processes", "CpuCfsQuota": "co
 def findings() -> list[Finding]:
     """One for each thing that matters. A machine without Docker is none the worse for it."""
     try:
-        looked_at = endpoints()
+        engine = connect()
     except WillItCompileError as error:
-        return [Finding("docker", False, error.obstacle, error.remedy)]
-    for endpoint in looked_at:
-        if endpoint.scheme == "unix" and not endpoint.named and not os.path.exists(endpoint.path):
-            continue
-        engine = Engine(endpoint)
-        try:
-            engine.greet()
-            return _findings(engine, endpoint)
-        except WillItCompileError as error:
-            return [Finding("docker", False, f"{endpoint.url} ({endpoint.origin}): {error.obstacle}", error.remedy)]
-        except (EngineError, Gone) as error:
-            return [Finding("docker", False, f"{endpoint.url}: {error}", "docker info")]
-        finally:
-            engine.close()
-    return [Finding("docker", False, "no daemon is here", REMEDY)]
+        return [
+            Finding("docker", False, f"{error.asked.removeprefix('compile with ')}: {error.obstacle}", error.remedy)
+        ]
+    try:
+        return _findings(engine)
+    except (EngineError, Gone) as error:
+        return [Finding("docker", False, f"{engine.endpoint.url}: {error}", "docker info")]
+    finally:
+        engine.close()
 
 
-def _findings(engine: Engine, endpoint: Endpoint) -> list[Finding]:
+def _findings(engine: Engine) -> list[Finding]:
     about = engine.call("GET", "/info")
     options = " ".join(map(str, about.get("SecurityOptions") or ()))
     rootless = "rootless" in options
     kind = "rootless" if rootless else "as root"
-    where = f"{endpoint.url} ({endpoint.origin})"
+    where = f"{engine.endpoint.url} ({engine.endpoint.origin})"
     found = [
         Finding("docker", ok=True, detail=f"{about.get('ServerVersion')}, {kind}, at {where}"),
         Finding("docker cgroups", True, f"{about.get('CgroupDriver')}, version {about.get('CgroupVersion', '1')}"),

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from willitcompile import toolchains
 from willitcompile.backends import Opening
-from willitcompile.backends.docker.endpoint import REMEDY, endpoints
-from willitcompile.backends.docker.engine import Engine, EngineError, Gone
+from willitcompile.backends.docker.engine import EngineError, Gone
 from willitcompile.backends.docker.images import Images
 from willitcompile.backends.docker.references import candidates, pins
-from willitcompile.errors import BackendFailed, BackendUnavailable
+from willitcompile.errors import BackendFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from willitcompile.backends.docker.engine import Engine
     from willitcompile.backends.docker.references import Candidate
     from willitcompile.toolchains import Catalogue
 
@@ -36,23 +35,6 @@ class Entry(NamedTuple):
     """The release of Debian from which `images build` makes one; None where it cannot."""
     pull: str | None = None
     """What `images pull` pulls; None where there is nothing."""
-
-
-def connect() -> Engine:
-    """The daemon that the backend takes. Raises BackendUnavailable."""
-    failed = None
-    for endpoint in endpoints():
-        if endpoint.scheme == "unix" and not endpoint.named and not os.path.exists(endpoint.path):
-            continue
-        engine = Engine(endpoint)
-        try:
-            engine.greet()
-        except BackendUnavailable as error:
-            engine.close()
-            failed = failed or error
-        else:
-            return engine
-    raise failed or BackendUnavailable("look for Docker", "no daemon is here: there is no socket of one", REMEDY)
 
 
 def names(catalogue: Catalogue, images: Sequence[str]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from willitcompile.backends import compilers, launcher
 from willitcompile.backends.compilers import Answer, Unusable
 from willitcompile.backends.docker.channel import Container
-from willitcompile.backends.docker.container import ENVIRONMENT, LAUNCHER, MANAGED, SESSION, UID, hardened
+from willitcompile.backends.docker.container import ENVIRONMENT, LAUNCHER, MANAGED, ROOT, SESSION, UID, hardened
 from willitcompile.backends.docker.engine import EngineError, Gone, quoted
 from willitcompile.errors import BackendFailed
 from willitcompile.languages.go import ENVIRONMENT as GO_ENVIRONMENT
@@ -188,6 +188,8 @@ def _archive(program: bytes) -> bytes:
             f"{directory}/": (0o755, b"", 0),
             f"{directory}/{name}": (0o755, program, 0),
             f"{GO_CACHE.strip('/')}/": (0o755, b"", UID),
+            # Podman gives a tmpfs the mode of what it covers.
+            f"{ROOT.strip('/')}/": (0o1777, b"", 0),
         }
     )
 
