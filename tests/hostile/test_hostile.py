@@ -201,13 +201,21 @@ def _descendants() -> set[int]:
         parents[pid] = int(parent)
         if state == "Z":
             ended.add(pid)
+    daemons = {pid for pid in parents if _name(pid) == "dockerd"}
     found = {os.getpid()}
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+    while more := {pid for pid, parent in parents.items() if parent in found} - found - daemons:
         found |= more
     ours = _target(Path("/proc/self/exe"))
     below = {pid for pid in found - ended if _target(Path(f"/proc/{pid}/exe")) != ours}
     containers = _containers()
     return below | {pid for pid in set(parents) - ended if containers and _runs_in(pid, containers)}
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""  # it has ended
 
 
 def _containers() -> set[str]:
