@@ -41,7 +41,7 @@ def prepare() -> None:
 
 def one_file(machine: Machine) -> Iterator[Figure]:
     """From process start to exit, for one small file."""
-    hand = _by_hand(str(HELLO.parent), HELLO.name)
+    hand = _by_hand(machine, str(HELLO.parent), HELLO.name)
     check = [machine.program, "check", "-b", "docker", "-c", TOOLCHAIN, "-q", str(HELLO)]
     wall(check)  # makes the image ready
     by_hand, ours = alternate(machine.rounds(20, 6), lambda: wall(hand), lambda: wall(check))
@@ -62,7 +62,7 @@ def many_files(machine: Machine) -> Iterator[Figure]:
     def by_hand(jobs: int) -> float:
         start = time.perf_counter()
         with ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(lambda name: wall(_by_hand(str(directory), name)), names))
+            list(pool.map(lambda name: wall(_by_hand(machine, str(directory), name)), names))
         return time.perf_counter() - start
 
     wall(check)
@@ -109,10 +109,10 @@ def _image() -> str:
     return f"will-it-compile/{family}:{version}"
 
 
-def _hardening(directory: str) -> list[str]:
+def _hardening(machine: Machine, directory: str) -> list[str]:
     from willitcompile.backends.seccomp import container_profile
 
-    profile = Path(os.environ.get("TMPDIR", "/tmp")) / f"wic-bench-{os.getpid()}.json"
+    profile = machine.scratch / "seccomp.json"
     profile.write_text(json.dumps(container_profile()))
     return [
         *("--network", "none", "--read-only", "--cap-drop", "ALL", "--ipc", "none", "--log-driver", "none"),
@@ -131,8 +131,8 @@ def _hardening(directory: str) -> list[str]:
     ]
 
 
-def _by_hand(directory: str, name: str) -> list[str]:
-    return ["docker", "run", "--rm", *_hardening(directory), _image(), "g++", "-c", name, "-o", "/work/o"]
+def _by_hand(machine: Machine, directory: str, name: str) -> list[str]:
+    return ["docker", "run", "--rm", *_hardening(machine, directory), _image(), "g++", "-c", name, "-o", "/work/o"]
 
 
 def _ratios(theirs: list[float], ours: list[float]) -> list[float]:
