@@ -60,10 +60,10 @@ def compile_(backend: DockerBackend, source: bytes = b"int x;\n") -> Verdict:
 def test_one_waits_after_the_first_job_and_is_replaced_when_it_is_taken(service: DockerBackend) -> None:
     assert containers() == 0
     assert compile_(service) is Verdict.COMPILED
-    _wait_for(lambda: containers() == 1)
-    (before,) = _ids()
+    _wait_for(lambda: len(_running()) == 1)
+    (before,) = _running()
     assert compile_(service) is Verdict.COMPILED
-    _wait_for(lambda: containers() == 1 and before not in _ids())
+    _wait_for(lambda: containers() == 1 and len(_running() - {before}) == 1)
 
 
 def test_as_many_wait_as_were_in_use_at_once(service: DockerBackend) -> None:
@@ -89,19 +89,19 @@ def test_what_nobody_wants_any_more_is_let_go(docker_host: str, monkeypatch: pyt
 
 def test_one_that_was_removed_meanwhile_does_no_harm(service: DockerBackend) -> None:
     compile_(service)
-    _wait_for(lambda: containers() == 1)
+    _wait_for(lambda: len(_running()) == 1)
     engine = connect()
     try:
-        engine.call("DELETE", f"/containers/{_ids()[0]}", {"force": True})
+        engine.call("DELETE", f"/containers/{_running().pop()}", {"force": True})
     finally:
         engine.close()
     assert compile_(service) is Verdict.COMPILED
 
 
-def _ids() -> list[str]:
+def _running() -> set[str]:
     engine = connect()
     try:
         found = engine.call("GET", "/containers/json")
     finally:
         engine.close()
-    return [each["Id"] for each in found if each["Labels"].get(SESSION, "").startswith(f"{client_name()}/")]
+    return {each["Id"] for each in found if each["Labels"].get(SESSION, "").startswith(f"{client_name()}/")}
