@@ -495,7 +495,7 @@ def test_it_sees_no_files_but_the_images_and_its_own(container: Container, unava
 def test_its_limits(container: Container) -> None:
     said = container.shell("cat /proc/self/limits; cut -d' ' -f1,6 /proc/$$/stat", file_bytes=12345, wall_seconds=10.0)
     lines = {line[:26].strip(): line[26:].split()[:2] for line in said.stdout.decode().splitlines()}
-    assert lines["Max core file size"] == ["0", "0"]
+    assert lines["Max core file size"] == ["1", "1"]
     assert lines["Max file size"] == ["12345", "12345"]
     assert lines["Max open files"] == ["1024", "1024"]
     assert lines["Max stack size"] == [str(8 * MIB), str(64 * MIB)]

@@ -31,7 +31,7 @@ def test_a_binary_is_what_its_source_says(machine: str, tmp_path: Path, unavaila
     if version != COMPILER:
         unavailable("sandbox", f"the binaries are of gcc {COMPILER}, this is {version}", "use Debian 12")
     # Elsewhere, so that no name of a directory is in it.
-    for name in ("launcher.c", "system.h", "usage.h", "Makefile"):
-        shutil.copy(HERE / name, tmp_path)
+    for path in (*HERE.glob("*.[ch]"), HERE / "Makefile"):
+        shutil.copy(path, tmp_path)
     subprocess.run(["make", "-C", tmp_path, f"launcher-{machine}"], check=True)
     assert (tmp_path / f"launcher-{machine}").read_bytes() == launcher.binary(machine)

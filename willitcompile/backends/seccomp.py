@@ -1,10 +1,11 @@
 """Which system calls a compile may make: one list for every backend, and the filter that is made of it.
 
 An allowlist, so that a system call that the next kernel brings is refused until somebody has thought about it. Beyond
-what Docker's default profile refuses it leaves out: sockets of every kind (but a socketpair), signals to other
-processes, System V IPC and message queues, keyrings, ptrace and reading other processes' memory, memory that belongs to
-no process (memfd), bpf, perf, io_uring, userfaultfd, mounts, namespaces, modules, clocks, file handles, and extended
-attributes (but for reading). Changing the mode or times of a file is answered with success, and not done.
+what Docker's default profile refuses it leaves out: sockets of every kind (but a pair of connected ones), kill
+(tgkill is there, for a process's own threads: others are kept from it by their namespace or by Landlock), System V
+IPC and message queues, keyrings, ptrace and reading other processes' memory, memory that belongs to no process
+(memfd), bpf, perf, io_uring, userfaultfd, mounts, namespaces, modules, clocks, file handles, and extended attributes
+(but for reading). Changing the mode or times of a file is answered with success, and not done.
 """
 
 from __future__ import annotations
@@ -232,8 +233,11 @@ _OF_THE_LAUNCHER = (
 )
 """What pid 1 of a container does besides: see backends/launcher."""
 
-CLONE_NEW_NAMESPACES = 0x7E020000
-"""Every CLONE_NEW… flag that clone() takes."""
+REFUSED_CLONE_FLAGS = 0x7E028000
+"""Every CLONE_NEW… flag that clone() takes, and CLONE_PARENT, by which a child would be that of whoever watches."""
+
+SOCKET_TYPES = (1, 5)
+"""SOCK_STREAM and SOCK_SEQPACKET: a datagram socket could send to every one that has a name."""
 
 REFUSED_IOCTLS = (0x5412, 0x541C)
 """TIOCSTI and TIOCLINUX, which type into a terminal."""
@@ -243,7 +247,7 @@ _X32 = 0x40000000
 
 _EPERM, _ENOSYS = 1, 38
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
-_LOAD, _JEQ, _JGE, _JGT, _JSET, _RETURN = 0x20, 0x15, 0x35, 0x25, 0x45, 0x06
+_LOAD, _JEQ, _JGE, _JGT, _JSET, _AND, _RETURN = 0x20, 0x15, 0x35, 0x25, 0x45, 0x54, 0x06
 _NR, _ARCH, _ARG0_LOW, _ARG1_LOW = 0, 4, 16, 24
 
 
@@ -303,10 +307,20 @@ def container_profile() -> dict[str, object]:
         ],
         "syscalls": [
             {"names": [*ALLOWED, *_OF_THE_LAUNCHER], "action": allow},
-            only("clone", 0, CLONE_NEW_NAMESPACES, "SCMP_CMP_MASKED_EQ"),
+            only("clone", 0, REFUSED_CLONE_FLAGS, "SCMP_CMP_MASKED_EQ"),
             {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": _ENOSYS},
             only("prlimit64", 0, 0, "SCMP_CMP_EQ"),
-            only("socketpair", 0, 1, "SCMP_CMP_EQ"),
+            *(
+                {
+                    "names": ["socketpair"],
+                    "action": allow,
+                    "args": [
+                        {"index": 0, "value": 1, "valueTwo": 0, "op": "SCMP_CMP_EQ"},
+                        {"index": 1, "value": 0xF, "valueTwo": kind, "op": "SCMP_CMP_MASKED_EQ"},
+                    ],
+                }
+                for kind in SOCKET_TYPES
+            ),
             # Engines join two conditions on one argument by "or". No container has a virtual console for the other.
             only("ioctl", 1, REFUSED_IOCTLS[0], "SCMP_CMP_NE"),
         ],
@@ -331,7 +345,7 @@ def _conditions(number: dict[str, int]) -> list[tuple[int, int, int, int]]:
         # No new namespaces.
         (_JEQ, 0, 4, number["clone"]),
         (_LOAD, 0, 0, _ARG0_LOW),
-        (_JSET, 0, 1, CLONE_NEW_NAMESPACES),
+        (_JSET, 0, 1, REFUSED_CLONE_FLAGS),
         refused,
         allowed,
         # Only a process's own limits: another's could be lowered until the kernel kills it.
@@ -341,9 +355,13 @@ def _conditions(number: dict[str, int]) -> list[tuple[int, int, int, int]]:
         refused,
         allowed,
         # Only AF_UNIX. Rust's standard library hands over a pidfd through one when it starts a linker.
-        (_JEQ, 0, 4, number["socketpair"]),
+        (_JEQ, 0, 8, number["socketpair"]),
         (_LOAD, 0, 0, _ARG0_LOW),
-        (_JEQ, 1, 0, 1),
+        (_JEQ, 0, 4, 1),
+        (_LOAD, 0, 0, _ARG1_LOW),
+        (_AND, 0, 0, 0xF),
+        (_JEQ, 2, 0, SOCKET_TYPES[0]),
+        (_JEQ, 1, 0, SOCKET_TYPES[1]),
         refused,
         allowed,
         (_JEQ, 0, 5, number["ioctl"]),

@@ -23,6 +23,8 @@ def decide(machine: str, arch: int, number: int, *arguments: int) -> int:
             (accumulator,) = struct.unpack_from("=I", data, value)
         elif code == 0x06:
             return value
+        elif code == 0x54:
+            accumulator &= value
         else:
             holds = {
                 0x15: accumulator == value, 0x35: accumulator >= value, 0x25: accumulator > value,
@@ -38,7 +40,10 @@ def decide(machine: str, arch: int, number: int, *arguments: int) -> int:
         (0, (), ALLOW),  # read
         (59, (), ALLOW),  # execve
         (41, (2, 1), EPERM),  # socket, AF_INET
-        (53, (1,), ALLOW),  # socketpair, AF_UNIX
+        (53, (1, 1), ALLOW),  # socketpair, AF_UNIX, SOCK_STREAM
+        (53, (1, 0x80005), ALLOW),  # SOCK_SEQPACKET | SOCK_CLOEXEC
+        (53, (1, 2), EPERM),  # SOCK_DGRAM, which could send to any socket with a name
+        (53, (1, 3), EPERM),  # SOCK_RAW, which is the same there
         (53, (40,), EPERM),
         (90, (), PRETENDED),  # chmod
         (280, (), PRETENDED),  # utimensat
@@ -47,6 +52,7 @@ def decide(machine: str, arch: int, number: int, *arguments: int) -> int:
         (56, (17,), ALLOW),  # clone as fork does it
         (56, (0x10000000 | 17,), EPERM),  # CLONE_NEWUSER
         (56, (0x02000000,), EPERM),  # CLONE_NEWCGROUP
+        (56, (0x8000 | 17,), EPERM),  # CLONE_PARENT
         (435, (), ENOSYS),  # clone3
         (302, (0,), ALLOW),  # prlimit64 of its own
         (302, (1,), EPERM),

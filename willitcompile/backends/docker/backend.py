@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from willitcompile.backends.docker import ready as ready_images
-from willitcompile.backends.docker.channel import Container
+from willitcompile.backends.docker.channel import Container, Silent
 from willitcompile.backends.docker.container import SESSION, create_body
 from willitcompile.backends.docker.engine import Cancelled, EngineError, Gone
 from willitcompile.backends.docker.images import Images
@@ -67,6 +67,8 @@ class DockerBackend:
         self._ready: dict[str, Ready] = {}
         self._digests: dict[str, str] = {}
         self._lock = threading.Lock()
+        """Of what is known about images; may be held for as long as a pull takes."""
+        self._ending = threading.Lock()
         self._pool: Pool[Container] = Pool(self._start, warm=opening.long_lived)
         self._running: set[Container] = set()
         self._closed = False
@@ -110,6 +112,8 @@ class DockerBackend:
                 if attempt < ATTEMPTS and error.status in _PASSING and self._answers_again(cancel):
                     continue
                 raise BackendFailed(asked, f"Docker says: {error.message}", "will-it-compile doctor") from error
+            except Silent as error:
+                raise BackendFailed(asked, str(error), "will-it-compile doctor, then run it again") from error
             except Gone as error:
                 if self._closed or (cancel is not None and cancel.cancelled):
                     raise Interrupted(asked, "it was cancelled", "run it again") from None
@@ -124,12 +128,12 @@ class DockerBackend:
             raise BackendFailed(f"look for the image {image}", str(error), "docker images") from error
 
     def close(self) -> None:
-        with self._lock:
+        with self._ending:
             if self._closed:
                 return
             self._closed = True
-        self._untidy |= bool(self._running)
         for container in list(self._running):
+            self._untidy = True
             container.interrupt()
         self._pool.close()
         # What has done its job is removed by the daemon, a tenth of a second later; nobody need wait for that.
@@ -180,11 +184,12 @@ class DockerBackend:
 
     def _clear_stale(self) -> None:
         """Look once for what killed runs have left, while there is a compile to wait for."""
-        with self._lock:
+        with self._ending:
             if self._cleaner or self._closed:
                 return
-            self._cleaner = threading.Thread(target=clear_stale, args=(self._engine,), daemon=True)
-            self._cleaner.start()
+            cleaner = threading.Thread(target=clear_stale, args=(self._engine,), daemon=True)
+            cleaner.start()
+            self._cleaner = cleaner
 
     def _attempt(self, job: CompileJob, ready: Ready, cancel: CancelToken | None) -> CompileResult:
         if self._closed:
@@ -195,6 +200,8 @@ class DockerBackend:
         container = self._pool.take(kind, cancel)
         self._running.add(container)
         try:
+            if self._closed:  # between the two lines above nobody would have interrupted it
+                raise PoolClosed
             outcome = container.run(ready_images.records(ready, job, self._seccomp), job.limits, cancel)
         except BaseException as error:
             self._untidy = True

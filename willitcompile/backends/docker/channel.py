@@ -31,6 +31,10 @@ _LARGEST_FRAME = 16 << 20
 """The daemon's own have 32 KiB at most."""
 
 
+class Silent(Gone):
+    """The job's time is long over, and its launcher says nothing: another one would do no better."""
+
+
 class Outcome(NamedTuple):
     """What a job printed, within its limit, and how it ended."""
 
@@ -144,7 +148,7 @@ class Container:
         if cancel is not None and cancel.fileno() in ready:
             raise Cancelled
         if not ready:
-            raise Gone("the container does not answer")
+            raise Silent("the container does not answer")
 
     def _receive(self, deadline: float, cancel: CancelToken | None) -> None:
         """Take what comes next. Raises Gone where nothing can come any more, and Cancelled."""

@@ -30,6 +30,8 @@ FILE_CACHE_BYTES = 128 * MIB
 in it too."""
 _LAUNCHER_PROCESSES = 1
 _FILES_OPEN = 1024
+_MOST_FILES = 200_000
+"""In its tmpfs. Each takes the kernel a kilobyte, of which the size of the tmpfs knows nothing."""
 
 ENVIRONMENT = {"HOME": f"{ROOT}/tmp", "TMPDIR": f"{ROOT}/tmp", "LC_ALL": "C"}
 """What every compile finds set, besides PATH."""
@@ -79,7 +81,7 @@ def hardened(image: str, labels: Mapping[str, str]) -> dict[str, Any]:
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges:true", f"seccomp={json.dumps(container_profile())}"],
             "Ulimits": [
-                {"Name": "core", "Soft": 0, "Hard": 0},
+                {"Name": "core", "Soft": 1, "Hard": 1},  # 0 would not keep it from a program that core_pattern names
                 {"Name": "nofile", "Soft": _FILES_OPEN, "Hard": _FILES_OPEN},
             ],
             # What a job prints comes over the attached stream alone: no log grows on the daemon's disk.
@@ -94,4 +96,4 @@ def hardened(image: str, labels: Mapping[str, str]) -> dict[str, Any]:
 
 def tmpfs_options(size: int) -> str:
     """No compiler here runs what it wrote."""
-    return f"rw,noexec,nosuid,nodev,size={size},mode=0700,uid={UID},gid={UID}"
+    return f"rw,noexec,nosuid,nodev,size={size},nr_inodes={_MOST_FILES},mode=0700,uid={UID},gid={UID}"

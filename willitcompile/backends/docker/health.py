@@ -54,7 +54,7 @@ def _limits(about: dict[str, Any], *, rootless: bool) -> Finding:
     if not missing:
         return Finding("docker limits", ok=True, detail=", ".join(_LIMITS.values()))
     remedy = "delegate cgroups to your user: see docs/backends.md" if rootless else "boot with cgroups for them"
-    watched = "the launcher watches memory and processes itself"
+    watched = "the launcher counts memory and processes as far as it can see them"
     return Finding("docker limits", None, f"the kernel limits no {', no '.join(missing)}: {watched}", remedy)
 
 

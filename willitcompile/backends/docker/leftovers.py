@@ -51,7 +51,18 @@ def _is_dead(session: str) -> bool | None:
     ours = client_name().split(".")
     if len(parts) != 4 or len(ours) != 4 or parts[:2] != ours[:2] or not parts[2].isdecimal():
         return None
-    return _name_of(parts[2]) != client
+    number = int(parts[2][:10])
+    try:
+        if not 0 < number < 1 << 31 or len(parts[2]) > 10:
+            return True  # nobody's
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    # Of another user's process /proc may say nothing.
+    name = _name_of(parts[2])
+    return None if name is None else name != client
 
 
 def remove_session(engine: Engine, session: str) -> None:
@@ -80,7 +91,10 @@ def clear_stale(engine: Engine) -> list[str]:
 
 
 def _is_stale(container: dict[str, Any]) -> bool:
-    dead = _is_dead((container.get("Labels") or {}).get(SESSION, ""))
+    session = (container.get("Labels") or {}).get(SESSION)
+    if not session:
+        return False  # somebody's own, of an image of ours
+    dead = _is_dead(session)
     if dead is not None:
         return dead
     age = time.time() - float(container.get("Created") or 0)

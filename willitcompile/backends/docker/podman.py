@@ -24,5 +24,5 @@ def adapted(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _options(text: str) -> str:
     """It knows no owner of a tmpfs, and gives it what the image has there, the mode too, unless it is told not to."""
-    kept = [option for option in text.split(",") if option.partition("=")[0] not in {"uid", "gid", "mode"}]
+    kept = [option for option in text.split(",") if option.partition("=")[0] not in {"uid", "gid", "mode", "nr_inodes"}]
     return ",".join([*kept, "mode=1777", "notmpcopyup"])

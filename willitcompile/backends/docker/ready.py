@@ -79,10 +79,9 @@ def among(images: Iterable[Mapping[str, Any]]) -> list[Ready]:
     """The ready ones of a daemon's images, as it lists them: by family, and the newest first."""
     wanted = version_of_label()
     found = []
-    for image in images:
+    for image in filter(_is_ours, images):
         labels = image.get("Labels") or {}
-        tags = image.get("RepoTags") or ()
-        if labels.get(_LABEL) == wanted and any(tag.rpartition(":")[0].endswith(REPOSITORY) for tag in tags):
+        if labels.get(_LABEL) == wanted:
             ready = _read(image.get("Id"), labels.get(_ABOUT))
             found += [ready] if ready else []
     return sorted(found, key=place)
@@ -93,13 +92,19 @@ def outlived(images: Iterable[Mapping[str, Any]]) -> list[str]:
     them: another one may be in use beside this."""
     images = list(images)
     there = {image["Id"] for image in images}
-    labelled = {str(image["Id"]): (image.get("Labels") or {}).get(_ABOUT) for image in images}
+    labelled = {str(image["Id"]): (image.get("Labels") or {}).get(_ABOUT) for image in images if _is_ours(image)}
     return [image for image, about in labelled.items() if about and _base(about) not in there]
 
 
-def _base(about: object) -> object:
+def _is_ours(image: Mapping[str, Any]) -> bool:
+    """Whether it has our name and no other. Labels alone may come from anybody, also by way of a registry."""
+    repositories = {str(tag).rpartition(":")[0] for tag in image.get("RepoTags") or ()}
+    return bool(repositories) and repositories <= {REPOSITORY, f"localhost/{REPOSITORY}", f"docker.io/{REPOSITORY}"}
+
+
+def _base(about: object) -> str | None:
     try:
-        return json.loads(str(about))["base"]
+        return str(json.loads(str(about))["base"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
@@ -116,8 +121,12 @@ def _read(image: object, about: object) -> Ready | None:
     try:
         document = json.loads(str(about))
         toolchain = document.pop("toolchain")
-        toolchain["aliases"] = tuple(toolchain["aliases"])
-        return Ready(image=str(image), toolchain=Toolchain(**toolchain), **document)
+        toolchain["aliases"] = tuple(map(str, toolchain["aliases"]))
+        ready = Ready(image=str(image), toolchain=Toolchain(**toolchain), **document)
+        texts = (ready.reference, ready.base, ready.source, ready.toolchain.family, ready.toolchain.version)
+        mappings = (ready.programs, ready.environment, ready.toolchain.compilers, ready.toolchain.standards)
+        fits = all(isinstance(each, str) for each in texts) and all(isinstance(each, dict) for each in mappings)
+        return ready if fits else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
@@ -145,7 +154,18 @@ def make(engine: Engine, name: str, reference: str, source: str, session: str, n
     labels = {SESSION: session}
     body = hardened(image["Id"], labels)
     body["HostConfig"] |= {"Memory": _COMPILING_GO.memory_bytes, "PidsLimit": _COMPILING_GO.processes}
-    archive = _archive(launcher.binary(image.get("Architecture", "")))
+    if (image.get("Config") or {}).get("Volumes"):
+        raise BackendFailed(
+            f"use the image {reference} as {name}",
+            "it declares volumes, in which a compile could fill the daemon's disk",
+            f"use another: will-it-compile images build {name}",
+        )
+    try:
+        archive = _archive(launcher.binary(image.get("Architecture", "")))
+    except launcher.UnsupportedMachineError as error:
+        raise BackendFailed(
+            f"use the image {reference} as {name}", str(error), f"use another: will-it-compile images build {name}"
+        ) from error
     container = Container(engine, body, before_start=lambda id_: _put(engine, id_, archive))
     try:
         variables = dict(entry.partition("=")[::2] for entry in (image.get("Config") or {}).get("Env") or ())
@@ -350,7 +370,8 @@ def _commit(engine: Engine, container: str, ready: Ready) -> str:
         "POST",
         "/commit",
         {"container": container, "repo": REPOSITORY, "tag": tag, "pause": False},
-        {"Labels": {**MANAGED, _LABEL: version_of_label(), _ABOUT: json.dumps(document)}},
+        # A container's labels become the image's, and an image's those of its containers, which are nobody's session.
+        {"Labels": {**MANAGED, SESSION: "", _LABEL: version_of_label(), _ABOUT: json.dumps(document)}},
     )
     return str(made["Id"])
 

@@ -1,4 +1,7 @@
-/* How much of the machine the container uses. Nothing that runs in it can make this wrong: the kernel says it. */
+/*
+ * How much of the machine the container uses. Nothing that runs in it can make the cgroup's numbers wrong. What stands in
+ * where there are none can be deceived: shared memory that is mapped but not resident is nobody's.
+ */
 
 #pragma once
 

@@ -84,7 +84,8 @@ def _lower_limits(limits: Limits, *, alone: bool) -> None:
     """`alone`: no other process runs as this job's user, so the kernel's count of the user's processes is its own."""
     cores = os.cpu_count() or 1
     bounds = {
-        resource.RLIMIT_CORE: 0,
+        # Not 0: that does not keep a crash from the program that core_pattern may name. A file takes more than this.
+        resource.RLIMIT_CORE: 1,
         resource.RLIMIT_FSIZE: limits.file_bytes,
         resource.RLIMIT_NOFILE: 1024,
         resource.RLIMIT_MEMLOCK: 0,
