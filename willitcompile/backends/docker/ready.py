@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import b64decode, b64encode
 from binascii import crc32
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -104,7 +105,7 @@ def _is_ours(image: Mapping[str, Any]) -> bool:
 
 def _base(about: object) -> str | None:
     try:
-        return str(json.loads(str(about))["base"])
+        return str(json.loads(b64decode(str(about), validate=True))["base"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
@@ -119,7 +120,7 @@ def place(ready: Ready) -> tuple[int, list[int]]:
 def _read(image: object, about: object) -> Ready | None:
     """What a label says; None where that makes no sense. It is only as good as whoever may write to the daemon."""
     try:
-        document = json.loads(str(about))
+        document = json.loads(b64decode(str(about), validate=True))
         toolchain = document.pop("toolchain")
         toolchain["aliases"] = tuple(map(str, toolchain["aliases"]))
         ready = Ready(image=str(image), toolchain=Toolchain(**toolchain), **document)
@@ -366,12 +367,20 @@ def _commit(engine: Engine, container: str, ready: Ready) -> str:
     document = {**ready._asdict(), "toolchain": ready.toolchain._asdict()}
     del document["image"]
     tag = f"{name}-{ready.base.rpartition(':')[2][:12]}"
+    # A container's labels become the image's, and an image's those of its containers, which are nobody's session. As
+    # instructions, since Podman reads no other labels.
+    labels = {
+        **MANAGED,
+        SESSION: '""',
+        _LABEL: version_of_label(),
+        _ABOUT: b64encode(json.dumps(document).encode()).decode(),
+    }
+    instructions = "\n".join(f"LABEL {name}={value}" for name, value in labels.items())
     made = engine.call(
         "POST",
         "/commit",
-        {"container": container, "repo": REPOSITORY, "tag": tag, "pause": False},
-        # A container's labels become the image's, and an image's those of its containers, which are nobody's session.
-        {"Labels": {**MANAGED, SESSION: "", _LABEL: version_of_label(), _ABOUT: json.dumps(document)}},
+        {"container": container, "repo": REPOSITORY, "tag": tag, "pause": False, "changes": instructions},
+        {},  # Podman wants a body
     )
     return str(made["Id"])
 
