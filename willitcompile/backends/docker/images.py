@@ -85,6 +85,8 @@ class Images:
     def has(self, wanted: Wanted) -> bool:
         if wanted == Wanted():
             return bool(self.present())
+        if any(asked != toolchains.EVERY and self._named(asked) is None for asked in wanted.compilers):
+            return False
         names = self._names(wanted)
         return bool(names) and all(self._present(name) for name in names)
 

@@ -88,6 +88,7 @@ class Pool(Generic[W]):
             kind = self._kinds.setdefault(key, _Kind())
             kind.expected = max(0, kind.expected - 1)
             kind.takers += 1
+            self._remember(kind)
             try:
                 self._fill(key, kind, 0)
                 while not kind.ready:
@@ -105,7 +106,6 @@ class Pool(Generic[W]):
             if isinstance(taken, Exception):
                 raise taken
             kind.running += 1
-            self._remember(kind)
             # The next job's container starts while this one compiles.
             self._fill(key, kind, self._wanted(kind))
             return taken
@@ -145,10 +145,10 @@ class Pool(Generic[W]):
     def _remember(self, kind: _Kind[W]) -> None:
         if not self._warm:
             return
-        now = time.monotonic()
-        while kind.peaks and kind.peaks[-1][1] <= kind.running:
+        now, used = time.monotonic(), kind.running + kind.takers
+        while kind.peaks and kind.peaks[-1][1] <= used:
             kind.peaks.pop()
-        kind.peaks.append((now, kind.running))
+        kind.peaks.append((now, used))
         if self._keeper is None and not self._closed:
             self._keeper = threading.Thread(target=self._keep, name="warm-pool", daemon=True)
             self._keeper.start()
