@@ -61,7 +61,7 @@ def _is_dead(session: str) -> bool | None:
     except PermissionError:
         pass
     # Of another user's process /proc may say nothing.
-    name = _name_of(parts[2])
+    name = _name_of(str(number))
     return None if name is None else name != client
 
 
