@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def hello(machine: Machine) -> Iterator[Figure]:
     """From process start to exit, for one small file."""
     compiler = ["g++", "-c", str(HELLO), "-o", str(machine.scratch / "hello.o")]
-    check = [machine.program, "check", str(HELLO)]
+    check = [machine.program, "check", "-b", "sandbox", str(HELLO)]
     bare, ours = alternate(machine.rounds(30, 7), lambda: wall(compiler), lambda: wall(check))
     more = [mine - its for its, mine in zip(bare, ours, strict=True)]
     yield Figure("hello", "g++ -c hello.cpp", bare)
@@ -166,7 +166,7 @@ def files(machine: Machine) -> Iterator[Figure]:
         (objects / directory).mkdir(parents=True, exist_ok=True)
     compiler = ["xargs", "-0", "-a", str(names), "-P2", "-I{}", "g++", f"-std={std}", *includes, "-c", "{}"]
     compiler += ["-o", f"{objects}/{{}}.o"]
-    check = [machine.program, "check", "-c", "gcc", "-s", std, "-j", "2", "-q", *includes, *paths]
+    check = [machine.program, "check", "-b", "sandbox", "-c", "gcc", "-s", std, "-j", "2", "-q", *includes, *paths]
     codes: dict[str, int] = {}
 
     def measured(name: str, argv: list[str]) -> Callable[[], float]:
@@ -196,7 +196,7 @@ def timeout(machine: Machine) -> Iterator[Figure]:
     quick, endless = machine.scratch / "quick.c", machine.scratch / "endless.c"
     quick.write_text("int x;\n")
     endless.write_text(ENDLESS)
-    check = [machine.program, "check", "--memory", "2GiB", "--timeout", f"{TIME_LIMIT:g}"]
+    check = [machine.program, "check", "-b", "sandbox", "--memory", "2GiB", "--timeout", f"{TIME_LIMIT:g}"]
     base, ended = alternate(
         machine.rounds(5, 2), lambda: wall([*check, str(quick)]), lambda: wall([*check, str(endless)])
     )
