@@ -75,8 +75,7 @@ class Catalogue(NamedTuple):
 
     def own_image(self, name: str) -> str | None:
         """`will-it-compile/gcc:13` for `gcc-13`; None where there is no way to build one."""
-        family, _, version = name.partition("-")
-        return f"will-it-compile/{family}:{version}" if self._recipe(name) else None
+        return own_image(name) if self._recipe(name) else None
 
     def build_arguments(self, name: str) -> Mapping[str, str] | None:
         """`{"RELEASE": "trixie", "VERSION": "13"}` for `gcc-13`; None where there is no way to build it."""
@@ -90,6 +89,12 @@ class Catalogue(NamedTuple):
     def _recipe(self, name: str) -> tuple[str, str] | None:
         family, _, version = name.partition("-")
         return self.families[family].recipes.get(version) if family in self.families else None
+
+
+def own_image(name: str) -> str:
+    """`will-it-compile/gcc:13` for `gcc-13`: what `will-it-compile images build gcc-13` makes."""
+    family, _, version = name.partition("-")
+    return f"will-it-compile/{family}:{version}"
 
 
 def load_catalogue(extra: Path | None = None) -> Catalogue:

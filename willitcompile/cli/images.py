@@ -14,7 +14,7 @@ from willitcompile.backends.docker import building, inventory, registry
 from willitcompile.backends.docker.engine import EngineError, Gone, connect
 from willitcompile.backends.docker.images import Images
 from willitcompile.backends.docker.leftovers import clear_stale, client_name, remove_session
-from willitcompile.backends.docker.references import pins
+from willitcompile.backends.docker.references import known_names, pins, to_pull
 from willitcompile.cli.interrupt import abandonable, cancelling
 from willitcompile.cli.output import write_stdout
 from willitcompile.cli.terminal import is_terminal, say, say_error, wants_color
@@ -97,9 +97,10 @@ def pull(asked: Sequence[str], images: Sequence[str], config: str | None) -> int
     """Pull the pinned or the official image of each toolchain, and make it ready. Raises WillItCompileError."""
     catalogue = toolchains.load_catalogue()
     pinned = _pinned(images, config)
+    by_name = pins(pinned)
     wanted = []
-    for name in chosen(asked, inventory.names(catalogue, pinned), catalogue):
-        candidate = inventory.to_pull(name, catalogue, pins(pinned))
+    for name in chosen(asked, known_names(catalogue, by_name), catalogue):
+        candidate = to_pull(name, catalogue, by_name)
         if candidate:
             wanted.append((name, candidate))
         elif EVERY in asked:

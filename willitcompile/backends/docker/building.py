@@ -18,6 +18,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from willitcompile.backends.docker.engine import EngineError, Gone
+from willitcompile.backends.docker.leftovers import wait_for_removal
 from willitcompile.backends.docker.ready import inspect
 from willitcompile.backends.docker.registry import pull, registry_of
 from willitcompile.errors import BackendFailed
@@ -266,15 +267,7 @@ def _by_daemon(engine: Engine, what: Recipe, heard: Callable[[str], None]) -> No
     finally:
         events.close()
         if container:  # that of the last command, whose build may have been cancelled
-            _wait_for_removal(engine, container)
-
-
-def _wait_for_removal(engine: Engine, container: str) -> None:
-    """Return when the builder has removed a container. Never raises."""
-    try:
-        engine.call("POST", f"/containers/{container}/wait", {"condition": "removed"}, seconds=_END_SECONDS)
-    except (EngineError, Gone):
-        pass  # it is gone already, or the daemon is
+            wait_for_removal(engine, container, _END_SECONDS)
 
 
 def _lines(events: Iterator[Mapping[str, object]]) -> Iterator[str]:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from willitcompile.backends.seccomp import container_profile
+from willitcompile.backends.supervision import FILE_CACHE_BYTES
 from willitcompile.model import MIB
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ IDLE_SECONDS = 300
 """A container that waits longer than this for a job ends itself. Its client's end ends it at once, unless the daemon
 was killed in that moment."""
 
-FILE_CACHE_BYTES = 128 * MIB
-"""What the kernel may keep of files on top of a job's memory limit, as in the sandbox: see sandbox.cgroups. Sources lie
-in it too."""
 _LAUNCHER_PROCESSES = 1
 _FILES_OPEN = 1024
 _MOST_FILES = 200_000
@@ -40,7 +38,7 @@ ENVIRONMENT = {"HOME": f"{ROOT}/tmp", "TMPDIR": f"{ROOT}/tmp", "LC_ALL": "C"}
 def create_body(image: str, limits: Limits, labels: Mapping[str, str]) -> dict[str, Any]:
     """A container that waits for one job within these limits. `image` has the launcher in it."""
     body = hardened(image, labels)
-    hard = limits.memory_bytes + FILE_CACHE_BYTES
+    hard = limits.memory_bytes + FILE_CACHE_BYTES  # its sources lie in it too
     host: dict[str, Any] = body["HostConfig"]
     host |= {
         "AutoRemove": True,

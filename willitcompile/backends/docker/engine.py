@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from willitcompile.backends.docker.endpoint import Endpoint
     from willitcompile.backends.docker.tunnel import Tunnel
 
+    Connection = _socket.socket | socket.socket
+
 NEWEST_API = (1, 52)
 """What of the API this was written for; an older daemon is spoken to in its own."""
 OLDEST_API = (1, 40)
@@ -39,10 +41,6 @@ ANSWER_SECONDS = 120.0
 """A daemon that starts 200 containers at once may take a minute for one."""
 _MOST_BYTES = 64 << 20
 _MOST_HEAD_BYTES = 64 << 10
-
-
-if TYPE_CHECKING:
-    Connection = _socket.socket | socket.socket
 
 
 class EngineError(Exception):

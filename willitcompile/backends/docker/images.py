@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from willitcompile import toolchains
 from willitcompile.backends import Wanted
 from willitcompile.backends.docker import ready as ready_images
-from willitcompile.backends.docker.references import OFFICIAL, Candidate, candidates, own_image, pins
+from willitcompile.backends.docker.references import OFFICIAL, Candidate, candidates, known_names, pins, split, to_pull
 from willitcompile.errors import ToolchainMissing
 
 if TYPE_CHECKING:
@@ -118,11 +118,8 @@ class Images:
     def candidates(self, name: str) -> list[Candidate]:
         return candidates(name, self.catalogue, self._pinned)
 
-    def _known(self) -> list[str]:
-        return [
-            *self.catalogue.names,
-            *(name for name in self._pinned if "-" in name and name not in self.catalogue.names),
-        ]
+    def _known(self) -> tuple[str, ...]:
+        return known_names(self.catalogue, self._pinned)
 
     def _names(self, wanted: Wanted) -> list[str]:
         """The toolchains that a check is about, each once."""
@@ -178,7 +175,9 @@ class Images:
         else:
             # Ours goes before all others; this needs no catalogue, which takes 20 ms to read.
             official = (each.reference for each in self._made_of(name) if each.source == OFFICIAL)
-            serving = next((listed[each] for each in map(_full, (own_image(name), *official)) if each in listed), None)
+            serving = next(
+                (listed[each] for each in map(_full, (toolchains.own_image(name), *official)) if each in listed), None
+            )
         return next((each for each in self._made_of(name) if serving and each.base == serving.id), None)
 
     def _made_of(self, name: str) -> list[Ready]:
@@ -216,8 +215,8 @@ class Images:
 
     def _pull(self, name: str) -> None:
         """Raises ToolchainMissing where there is nothing to pull, and BackendFailed where it cannot be had."""
-        pullable = [each for each in self.candidates(name) if each.can_be_pulled]
-        if not pullable:
+        candidate = to_pull(name, self.catalogue, self._pinned)
+        if candidate is None:
             raise ToolchainMissing(
                 f"compile with {name}",
                 "there is no image of it, and none to pull",
@@ -225,7 +224,7 @@ class Images:
             )
         from willitcompile.backends.docker.registry import fetch
 
-        fetch(self._engine, f"compile with {name}", name, pullable[-1], self._notify, self._progress)
+        fetch(self._engine, f"compile with {name}", name, candidate, self._notify, self._progress)
         self.forget()
 
 
@@ -244,4 +243,4 @@ def _repository(reference: str) -> str:
     >>> _repository("127.0.0.1:5000/gcc@sha256:ab"), _repository("docker.io/library/gcc:13")
     ('127.0.0.1:5000/gcc', 'gcc')
     """
-    return _full(reference).partition("@")[0] if "@" in reference else _full(reference).rpartition(":")[0]
+    return split(_full(reference))[0]

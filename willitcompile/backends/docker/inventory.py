@@ -8,14 +8,13 @@ from willitcompile import toolchains
 from willitcompile.backends import Opening
 from willitcompile.backends.docker.engine import EngineError, Gone
 from willitcompile.backends.docker.images import Images
-from willitcompile.backends.docker.references import candidates, pins
+from willitcompile.backends.docker.references import known_names, pins, to_pull
 from willitcompile.errors import BackendFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from willitcompile.backends.docker.engine import Engine
-    from willitcompile.backends.docker.references import Candidate
     from willitcompile.toolchains import Catalogue
 
 
@@ -37,18 +36,14 @@ class Entry(NamedTuple):
     """What `images pull` pulls; None where there is nothing."""
 
 
-def names(catalogue: Catalogue, images: Sequence[str]) -> tuple[str, ...]:
-    """Every toolchain of the catalogue, then those that only the settings name. Raises ConfigError."""
-    return tuple(dict.fromkeys((*catalogue.names, *(name for name in pins(images) if "-" in name))))
-
-
 def survey(engine: Engine | None, images: Sequence[str]) -> list[Entry]:
     """An entry for each toolchain; without an engine, only where its image could come from.
 
     `images` is as in `Opening`. Raises ConfigError, and BackendFailed.
     """
     catalogue = toolchains.load_catalogue()
-    absent = [_absent(name, catalogue, pins(images)) for name in names(catalogue, images)]
+    pinned = pins(images)
+    absent = [_absent(name, catalogue, pinned) for name in known_names(catalogue, pinned)]
     if engine is None:
         return absent
     try:
@@ -56,11 +51,6 @@ def survey(engine: Engine | None, images: Sequence[str]) -> list[Entry]:
         return [_with_image(entry, seen) for entry in absent]
     except (EngineError, Gone) as error:
         raise BackendFailed("list the images", str(error), "docker images") from error
-
-
-def to_pull(name: str, catalogue: Catalogue, pinned: Mapping[str, str]) -> Candidate | None:
-    """The image that may be pulled for a toolchain."""
-    return next((each for each in candidates(name, catalogue, pinned) if each.can_be_pulled), None)
 
 
 def _absent(name: str, catalogue: Catalogue, pinned: Mapping[str, str]) -> Entry:

@@ -122,10 +122,14 @@ def _remove(engine: Engine, container: str) -> None:
     except EngineError as error:
         if error.status != 409:
             return
-        # Its own removal is under way.
-        try:
-            engine.call("POST", f"/containers/{container}/wait", {"condition": "removed"}, seconds=_REMOVAL_SECONDS)
-        except (EngineError, Gone):
-            return
+        wait_for_removal(engine, container, _REMOVAL_SECONDS)  # its own is under way
     except Gone:
         return
+
+
+def wait_for_removal(engine: Engine, container: str, seconds: float) -> None:
+    """Return when somebody else has removed a container. Never raises."""
+    try:
+        engine.call("POST", f"/containers/{container}/wait", {"condition": "removed"}, seconds=seconds)
+    except (EngineError, Gone):
+        return  # it is gone already, or the daemon is

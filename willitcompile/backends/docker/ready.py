@@ -20,6 +20,7 @@ from willitcompile.backends.docker.channel import Container
 from willitcompile.backends.docker.container import ENVIRONMENT, LAUNCHER, MANAGED, ROOT, SESSION, UID, hardened
 from willitcompile.backends.docker.engine import EngineError, Gone, quoted
 from willitcompile.errors import BackendFailed
+from willitcompile.languages.c_family import CPP, DRIVERS, C
 from willitcompile.languages.go import ENVIRONMENT as GO_ENVIRONMENT
 from willitcompile.model import GIB, MIB, Limits, Toolchain
 
@@ -44,12 +45,6 @@ SEEDS = f"{GO_CACHE}/seeds"
 
 _ASKING = Limits(wall_seconds=20, memory_bytes=2 * GIB, output_bytes=4 * MIB)
 _COMPILING_GO = Limits(wall_seconds=1800, memory_bytes=4 * GIB, processes=1024)
-_PROGRAMS = {
-    "gcc": ("gcc", "g++"),
-    "clang": ("clang", "clang++"),
-    "go": ("go",),
-    "rustc": ("rustc",),
-}
 
 
 class Ready(NamedTuple):
@@ -277,7 +272,8 @@ def _survey(name: str, family: str, asker: ContainerAsker) -> tuple[Toolchain, d
 
 
 def _survey_c(family: str, asker: ContainerAsker) -> tuple[Toolchain, dict[str, str]]:
-    first, second = _PROGRAMS[family]
+    drivers = {language: DRIVERS[family, language] for language in (C.name, CPP.name)}
+    first, second = drivers.values()
     version = compilers.c_version(family, asker.ask(first, "-x", "c", "-dM", "-E", "/dev/null").out)
     programs = {first: first}
     if asker.try_each([[second, "--version"]])[0]:
@@ -285,7 +281,6 @@ def _survey_c(family: str, asker: ContainerAsker) -> tuple[Toolchain, dict[str, 
     accepted = compilers.c_standards(family, programs, asker, lambda *_: True)
     if not accepted:
         raise Unusable("compiles neither C nor C++")
-    drivers = {"c": first, "c++": second}
     return (
         _toolchain(
             version,

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from willitcompile.errors import ConfigError
+from willitcompile.toolchains import own_image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,7 +64,24 @@ def candidates(name: str, catalogue: Catalogue, pinned: Mapping[str, str]) -> li
     return found
 
 
-def own_image(name: str) -> str:
-    """`will-it-compile/gcc:13` for `gcc-13`: what `will-it-compile images build gcc-13` makes."""
-    family, _, version = name.partition("-")
-    return f"will-it-compile/{family}:{version}"
+def to_pull(name: str, catalogue: Catalogue, pinned: Mapping[str, str]) -> Candidate | None:
+    """The image that may be pulled for a toolchain; None where there is none."""
+    return next((each for each in candidates(name, catalogue, pinned) if each.can_be_pulled), None)
+
+
+def known_names(catalogue: Catalogue, pinned: Mapping[str, str]) -> tuple[str, ...]:
+    """Every toolchain of the catalogue, then those that only the settings name."""
+    return tuple(dict.fromkeys((*catalogue.names, *(name for name in pinned if "-" in name))))
+
+
+def split(reference: str) -> tuple[str, str]:
+    """The repository, and the tag or digest.
+
+    >>> split("gcc:13"), split("localhost:5000/gcc"), split("gcc@sha256:ab")
+    (('gcc', '13'), ('localhost:5000/gcc', 'latest'), ('gcc', 'sha256:ab'))
+    """
+    image, at, digest = reference.partition("@")
+    if at:
+        return image, digest
+    before, colon, tag = reference.rpartition(":")
+    return (before, tag) if colon and "/" not in tag else (reference, "latest")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from willitcompile.backends.docker.engine import EngineError, Gone, quoted
-from willitcompile.backends.docker.references import PINNED
+from willitcompile.backends.docker.references import PINNED, split
 from willitcompile.errors import BackendFailed
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def pull(
 
     Raises EngineError, which says why it cannot be had, and Gone.
     """
-    image, tag = _split(reference)
+    image, tag = split(reference)
     notify(f"pulling {reference}, once")
     layers: dict[str, tuple[int, int]] = {}
     query = {"fromImage": image, "tag": tag}
@@ -93,18 +93,6 @@ def pull(
         engine.call("GET", f"/images/{quoted(reference)}/json")
     except EngineError as error:
         raise EngineError(error.status, f"it was pulled, and is not there: {error.message}") from error
-
-
-def _split(reference: str) -> tuple[str, str]:
-    """
-    >>> _split("gcc:13"), _split("localhost:5000/gcc"), _split("gcc@sha256:ab")
-    (('gcc', '13'), ('localhost:5000/gcc', 'latest'), ('gcc', 'sha256:ab'))
-    """
-    image, at, digest = reference.partition("@")
-    if at:
-        return image, digest
-    before, colon, tag = reference.rpartition(":")
-    return (before, tag) if colon and "/" not in tag else (reference, "latest")
 
 
 def _credentials(image: str) -> dict[str, str]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import doctest
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from willitcompile.backends.docker import endpoint, engine, images, references
 from willitcompile.backends.docker.references import Candidate, candidates, own_image, pins
 from willitcompile.errors import ConfigError
 from willitcompile.toolchains import load_catalogue
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 CATALOGUE = load_catalogue()
 
@@ -65,3 +72,9 @@ def test_no_text_is_anything_but_a_pin_or_an_error(text: str) -> None:
 @pytest.mark.parametrize("name", CATALOGUE.names)
 def test_our_image_is_called_as_the_catalogue_calls_it(name: str) -> None:
     assert own_image(name) == CATALOGUE.own_image(name)
+
+
+@pytest.mark.parametrize("module", [endpoint, engine, images, references])
+def test_the_examples_of_the_documentation_hold(module: ModuleType) -> None:
+    ran = doctest.testmod(module)
+    assert (ran.failed, ran.attempted > 0) == (0, True)
