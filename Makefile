@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test lint bench docs cluster-up cluster-down clean
 
 demo: $(VENV)/installed
 	$(BIN)/will-it-compile check docs/examples/hello.cpp
@@ -22,6 +22,14 @@ bench: $(VENV)/installed-for-development
 	tests/prepare
 	$(BIN)/python -m compileall -q willitcompile
 	$(BIN)/python tests/benchmarks/bench.py
+
+# A Kubernetes cluster that stays until it is taken down. Where tests have to run in one they start it by themselves.
+cluster-up: $(VENV)/installed-for-development
+	WIC_REQUIRE=kubernetes tests/prepare
+	$(BIN)/python -m tests.cluster up
+
+cluster-down: $(VENV)/installed-for-development
+	$(BIN)/python -m tests.cluster down
 
 docs: $(VENV)/installed-for-development
 	$(BIN)/python tests/docs/cli_reference.py --write

@@ -8,6 +8,7 @@ skip a failure, so that CI cannot pass by running nothing.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 from typing import TYPE_CHECKING, NoReturn
 
@@ -15,6 +16,8 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.cluster import Cluster
 
 TIERS = {
     "unit": "needs nothing but Python; every test without another tier",
@@ -46,11 +49,12 @@ def unavailable() -> Callable[[str, str, str], NoReturn]:
 def docker_host(unavailable: Callable[[str, str, str], NoReturn]) -> Iterator[str]:
     """The address of a daemon: the one that answers, else, where the tier is required, one of our own.
 
-    It has our toolchain images where the tier is required, else those that are there.
+    It has our toolchain images where the tier is required, or those that a cluster needs where that one is; else those
+    that are there.
     """
-    from tests import daemon
+    from tests import cluster, daemon
 
-    needed = bool(required() & {"all", "docker"})
+    needed = bool(required() & {"all", "docker", "kubernetes"})
     found = daemon.answering()
     started = None
     try:
@@ -61,13 +65,96 @@ def docker_host(unavailable: Callable[[str, str, str], NoReturn]) -> Iterator[st
                 )
             found = started = daemon.start()
         if needed:
-            daemon.build(found)
+            daemon.build(found, () if required() & {"all", "docker"} else cluster.TOOLCHAINS)
         yield found.host
     except daemon.Unavailable as error:
         unavailable("docker", error.why, error.remedy)
     finally:
         if started:
             daemon.stop(started)
+
+
+@pytest.fixture(scope="session")
+def _cluster(
+    request: pytest.FixtureRequest, unavailable: Callable[[str, str, str], NoReturn]
+) -> Iterator[Cluster | None]:
+    """Ours that is up, else, where the tier is required, started for this run; None where another one is named."""
+    from tests import cluster
+
+    if os.environ.get("WIC_TEST_KUBECONFIG"):
+        yield None
+        return
+    needed = bool(required() & {"all", "kubernetes"})
+    try:
+        with cluster.used(start=needed) as ours:
+            if ours is None:
+                unavailable(
+                    "kubernetes",
+                    "no cluster of the tests is up",
+                    "as root on Debian: make cluster-up; or set WIC_TEST_KUBECONFIG to the kubeconfig of any other that"
+                    " has our images (kind load docker-image will-it-compile/gcc:13, or: minikube image load)",
+                )
+            images = cluster.toolchain_images()
+            if needed:
+                ours.load(request.getfixturevalue("docker_host"), images)
+            elif not ours.has(images):
+                unavailable("kubernetes", "the cluster has not all images of the tests", "make cluster-up")
+            yield ours
+    except cluster.Unavailable as error:
+        unavailable("kubernetes", error.why, error.remedy)
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(_cluster: Cluster | None, unavailable: Callable[[str, str, str], NoReturn]) -> str:
+    """The path of a kubeconfig of a cluster with our toolchain images: that of WIC_TEST_KUBECONFIG, or of our own."""
+    from tests import cluster
+
+    if _cluster:
+        return str(_cluster.kubeconfig)
+    theirs = os.path.abspath(os.environ["WIC_TEST_KUBECONFIG"])
+    if not cluster.reaches(theirs):
+        unavailable("kubernetes", "no cluster answers at WIC_TEST_KUBECONFIG", f"kubectl --kubeconfig {theirs} version")
+    return theirs
+
+
+@pytest.fixture(scope="session")
+def own_cluster(_cluster: Cluster | None, unavailable: Callable[[str, str, str], NoReturn]) -> Cluster:
+    """The cluster, for tests that break something in it: `with own_cluster.alone(): own_cluster.kill("apiserver")`."""
+    if _cluster is None:
+        unavailable("kubernetes", "the cluster is somebody else's, and not to be broken", "unset WIC_TEST_KUBECONFIG")
+    return _cluster
+
+
+@pytest.fixture(scope="session")
+def namespace(kubeconfig: str) -> Iterator[str]:
+    """A namespace for this run alone, which only has what Pod Security calls restricted."""
+    from tests.cluster import kubectl
+
+    name = f"wic-test-{secrets.token_hex(4)}"
+    levels = [f"pod-security.kubernetes.io/{what}=restricted" for what in ("enforce", "warn", "audit")]
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("KUBECONFIG", kubeconfig)
+        kubectl("create", "namespace", name)
+        try:
+            kubectl("label", "namespace", name, *levels)
+            # Pods are refused before it is there.
+            kubectl("wait", "--for=create", "serviceaccount/default", "--namespace", name, "--timeout=30s")
+        except BaseException:
+            kubectl("delete", "namespace", name, "--wait=false")
+            raise
+    yield name
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("KUBECONFIG", kubeconfig)
+        kubectl("delete", "namespace", name, "--timeout=60s")
+
+
+@pytest.fixture(autouse=True)
+def _cluster_to_find(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what is about Kubernetes finds a cluster, and none is in one."""
+    about_kubernetes = request.node.get_closest_marker("kubernetes")
+    found = request.getfixturevalue("kubeconfig") if about_kubernetes else "/nonexistent/kubeconfig"
+    monkeypatch.setenv("KUBECONFIG", found)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ TYPE_CHECKING = False  # as typing has it, whose import takes longer than all el
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from willitcompile.backends import Backend
@@ -72,6 +72,7 @@ def check(
     timeout: float | None = None,
     memory: int | None = None,
     jobs: int = 0,
+    options: Mapping[str, Mapping[str, object]] | None = None,
 ) -> list[CheckResult]:
     """Whether files, or those of directories, compile. Prints nothing, and reads no configuration.
 
@@ -80,8 +81,10 @@ def check(
     defines, warnings, flags: as `["NAME=1"]`, `["-Wall"]`, `["-O2"]`; other flags than those of the allowlist
         are refused.
     backend: a name, or an open backend, which stays open.
-    timeout, memory: of each compile, in seconds and bytes; None for the defaults of `Limits`.
-    jobs: compiles at one time; 0 for one on each core.
+    timeout, memory: of each compile, in seconds and bytes; None for what suits the backend.
+    jobs: compiles at one time; 0 for what suits the backend, which is one on each core where they run here.
+    options: by backend, what a configuration file has in its section: `{"kubernetes": {"namespace": "builds"}}`.
+        An open backend has been told already.
 
     Returns a result for each source, toolchain and standard, in this order. A source that does not compile is
     a result; what has no answer raises a WillItCompileError, whose `remedy` says what to do.
@@ -92,7 +95,6 @@ def check(
     from willitcompile.checker import STDIN, CheckRequest, find, plan, run, wanted
     from willitcompile.errors import RequestError
     from willitcompile.languages import CompileOptions
-    from willitcompile.model import Limits
 
     if bool(paths) == (source is not None):
         raise RequestError("check()", "it takes paths or a source", "pass one of them, and not both")
@@ -104,11 +106,7 @@ def check(
             )
     if jobs < 0:
         raise RequestError(f"check(jobs={jobs})", "it is negative", "pass how many, or 0 for one on each core")
-    limits = Limits()
-    limits = limits._replace(
-        wall_seconds=limits.wall_seconds if timeout is None else timeout,
-        memory_bytes=limits.memory_bytes if memory is None else int(memory),
-    )
+    named = {"wall_seconds": timeout, "memory_bytes": None if memory is None else int(memory)}
     request = CheckRequest(
         paths=tuple(os.fspath(path) for path in paths) or (STDIN,),
         compilers=_each(compiler),
@@ -117,13 +115,13 @@ def check(
         stdin=source.encode(errors="surrogatepass") if isinstance(source, str) else source,
         include_dirs=tuple(map(os.fspath, _each(include_dirs))),
         options=CompileOptions(_each(defines), _each(warnings), _each(flags), link),
-        limits=limits,
+        limits={name: value for name, value in named.items() if value is not None},
         jobs=jobs,
     )
     if not isinstance(backend, str):
         return list(run(request, backend))
     sources = find(request)
-    with open_backend(backend, Opening(wanted=wanted(request, sources))) as opened:
+    with open_backend(backend, Opening(wanted=wanted(request, sources), options=options or {})) as opened:
         return list(run(request, opened, checks=plan(request, opened, sources)))
 
 

@@ -13,22 +13,23 @@ from __future__ import annotations
 import os
 from _thread import allocate_lock
 from contextlib import closing
-from typing import TYPE_CHECKING, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from willitcompile import languages, toolchains
 from willitcompile.backends import CancelToken, Wanted
 from willitcompile.errors import Interrupted, RequestError, SourceError, ToolchainMissing, UnknownStandard
 from willitcompile.files import below, current_directory, files_below
 from willitcompile.languages import CompileOptions
-from willitcompile.model import CheckResult, CompileJob, Limits, SourceUnit, Verdict
+from willitcompile.model import CheckResult, CompileJob, SourceUnit, Verdict
 from willitcompile.sources import SizeLimits, SourceTree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from willitcompile.backends import Backend
     from willitcompile.languages import Language
-    from willitcompile.model import Toolchain
+    from willitcompile.model import Limits, Toolchain
 
     Answer = CheckResult | RequestError
     """A result, or why there is none for this source."""
@@ -63,10 +64,12 @@ class CheckRequest(NamedTuple):
     stdin: bytes | None = None
     include_dirs: tuple[str, ...] = ()
     options: CompileOptions = CompileOptions()
-    limits: Limits = Limits()
+    limits: Mapping[str, Any] = MappingProxyType({})
+    """The fields of `Limits` that somebody has named; for the others the backend knows what suits it."""
     sizes: SizeLimits = SizeLimits()
     jobs: int = 0
-    """Compiles at one time; 0 for one on each core that this process may use."""
+    """Compiles at one time; 0 for what suits the backend: one on each core that this process may use, where they run
+    here."""
 
 
 class PlannedCheck(NamedTuple):
@@ -298,12 +301,13 @@ def _results(
     on_result: Callable[[CheckResult], None] | None,
 ) -> Generator[CheckResult]:
     one_at_a_time = allocate_lock()
+    limits = backend.limits._replace(**request.limits)
 
     def answer(check: PlannedCheck) -> Answer:
         if cancel.cancelled:
             raise Interrupted("check", "it was cancelled", "run it again")
         try:
-            prepared = _prepare(check, request)
+            prepared = _prepare(check, request, limits)
         except RequestError as error:
             return error
         result = _compile(check, prepared, backend, cancel)
@@ -312,12 +316,13 @@ def _results(
                 on_result(result)
         return result
 
-    jobs = min(request.jobs or len(os.sched_getaffinity(0)), len(checks))
+    at_once = backend.at_once(request.jobs)
+    jobs = min(at_once, len(checks))
     counts: dict[str, int] = {}
     for check in checks:
         counts[check.toolchain.name] = counts.get(check.toolchain.name, 0) + 1
     for name, count in counts.items():
-        backend.expect(name, request.limits, count, min(count, jobs))
+        backend.expect(name, limits, count, at_once, cancel)
     # One job needs no thread, nor the time to import them.
     answers = _in_parallel(answer, checks, jobs, cancel) if jobs > 1 else (answer(check) for check in checks)
     failed: dict[str, RequestError] = {}
@@ -331,7 +336,7 @@ def _results(
         raise _together(list(failed.values()))
 
 
-def _prepare(check: PlannedCheck, request: CheckRequest) -> tuple[SourceUnit, str, CompileJob]:
+def _prepare(check: PlannedCheck, request: CheckRequest, limits: Limits) -> tuple[SourceUnit, str, CompileJob]:
     """Read the source and what it needs: the unit, its standard and its job. Raises RequestError."""
     language, toolchain = check.language, check.toolchain
     unit = language.gather(_tree(request, check.source, language, check.root))
@@ -346,7 +351,7 @@ def _prepare(check: PlannedCheck, request: CheckRequest) -> tuple[SourceUnit, st
         argv=command.argv,
         workdir=unit.workdir,
         environment=command.environment,
-        limits=request.limits,
+        limits=limits,
         link=request.options.link,
         rejected_exit_codes=command.rejected_exit_codes,
     )
@@ -370,6 +375,7 @@ def _compile(
         stderr=said.stderr,
         diagnostics=said.diagnostics,
         notes=unit.notes if result.verdict is Verdict.REJECTED else (),
+        limits=job.limits,
     )
 
 

@@ -68,7 +68,7 @@ class Toolchain(NamedTuple):
     """What tells it from its siblings: `12` for gcc and clang, `1.26` for go, `1.95` for rustc."""
 
     compilers: Mapping[str, str]
-    """By language, the compiler's own first line of `--version`, exactly."""
+    """By language, the compiler's own first line of `--version`, exactly; empty where only a result tells it."""
 
     standards: Mapping[str, Mapping[str, str]]
     """By language, the standards it accepts, oldest first, each with the spelling that it wants:
@@ -232,6 +232,8 @@ class CheckResult(NamedTuple):
     diagnostics: tuple[Diagnostic, ...] = ()
     notes: tuple[str, ...] = ()
     cached: bool = False
+    limits: Limits = Limits()
+    """Within which it was compiled."""
 
     @property
     def verdict(self) -> Verdict:

@@ -9,12 +9,14 @@ import argparse
 import os
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,10 +50,10 @@ class Figure:
     """One for each round: of this alone, or less what it is measured beside."""
     goal: str = ""
     unit: str = "ms"
-    """`ms`, or `x` for a ratio."""
+    """`ms`, `x` for a ratio, or what was counted."""
 
     def cells(self) -> tuple[str, ...]:
-        scale, form = (1, "{:.3f} x") if self.unit == "x" else (1000, "{:.1f} ms")
+        scale, form = {"ms": (1000, "{:.1f} ms"), "x": (1, "{:.3f} x")}.get(self.unit, (1, f"{{:.2f}} {self.unit}"))
         shown = (statistics.median(self.times), min(self.times), max(self.times))
         return (self.name, *(form.format(scale * value) for value in shown), str(len(self.times)), self.goal)
 
@@ -79,6 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for part in asked.parts:
         if part not in PARTS:
             parser.error(f"there is no part {part!r}; use {', '.join(PARTS)}")
+    # What a part has made somewhere else goes with it, however it ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     program = shutil.which("will-it-compile", path=str(Path(sys.executable).parent))
     if program is None:
         print("skipped: will-it-compile is not installed beside this Python: make bench")
@@ -219,6 +223,16 @@ def containers(part: str) -> Callable[[Machine], Iterator[Figure]]:
     return run
 
 
+def kubernetes(part: str, name: str = "cluster") -> Callable[[Machine], Iterator[Figure]]:
+    """A part of cluster.py or of another module here, which needs a cluster."""
+
+    def run(machine: Machine) -> Iterator[Figure]:
+        measure: Callable[[Machine], Iterator[Figure]] = getattr(import_module(name), part)
+        return measure(machine)
+
+    return run
+
+
 PARTS: dict[str, Callable[[Machine], Iterator[Figure]]] = {
     "hello": hello,
     "sandbox": sandbox,
@@ -228,6 +242,11 @@ PARTS: dict[str, Callable[[Machine], Iterator[Figure]]] = {
     "docker": containers("one_file"),
     "docker-files": containers("many_files"),
     "docker-warm": containers("warm"),
+    "kubernetes": kubernetes("one_file"),
+    "kubernetes-warm": kubernetes("warm"),
+    "kubernetes-files": kubernetes("many_files"),
+    "kubernetes-requests": kubernetes("requests"),
+    "kubernetes-simulated": kubernetes("many_pods", "simulated"),
 }
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from willitcompile.model import Toolchain
 
 
-@pytest.fixture(params=those("unit", "sandbox", "docker"))
+@pytest.fixture(params=those("unit", "sandbox", "docker", "kubernetes"))
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """A backend of its own for each test."""
     with opened(request) as backend:

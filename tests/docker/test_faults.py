@@ -150,7 +150,7 @@ def test_what_a_killed_client_leaves(broken: PrivateDaemon, tmp_path: Path) -> N
 
 
 def test_a_leftover_is_cleared_by_clean_and_by_the_next_run(broken: PrivateDaemon, tmp_path: Path) -> None:
-    from willitcompile.backends.docker.leftovers import client_name
+    from willitcompile.backends.clients import client_name
 
     image = broken.docker("images", "--quiet").split()[0]
 

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from willitcompile.backends import Opening, Wanted, open_backend
-from willitcompile.backends.docker import pool
+from willitcompile.backends import Opening, Wanted, open_backend, pool
+from willitcompile.backends.clients import client_name
 from willitcompile.backends.docker.container import SESSION
 from willitcompile.backends.docker.engine import EngineError, connect
-from willitcompile.backends.docker.leftovers import client_name
 from willitcompile.model import CompileJob, Verdict
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from willitcompile.backends.docker.inventory import Entry
-from willitcompile.backends.docker.references import candidates, pins
+from willitcompile.backends.references import candidates, pins
 from willitcompile.cli.images import as_json
 from willitcompile.config import resolve
 from willitcompile.toolchains import load_catalogue

@@ -67,7 +67,7 @@ def secrets() -> Iterator[Mapping[str, str]]:
     assert not list(Path("/tmp").glob("evil*"))
 
 
-@pytest.fixture(scope="module", params=those("sandbox", "docker"))
+@pytest.fixture(scope="module", params=those("sandbox", "docker", "kubernetes"))
 def backend(request: pytest.FixtureRequest, secrets: Mapping[str, str]) -> Iterator[Backend]:
     with opened(request) as backend:
         yield backend
@@ -129,7 +129,7 @@ def test_gets_its_verdict_and_nothing_else(
     if result is None:
         assert case.verdicts[family] == "refused"
         return
-    report = "".join(render([result], Style(verbose=True, limits=case.limits)))
+    report = "".join(render([result], Style(verbose=True)))
     expected = case.backends.get(result.result.isolation, case.verdicts[family])
     assert result.verdict == expected, report[-2000:]
     assert not NOT_SAFE.search(report)
@@ -160,7 +160,7 @@ def check(case: Case, family: str, backend: Backend, main: str) -> CheckResult |
         standards=(case.standard,) if case.standard else (),
         language=case.language,
         options=CompileOptions(link=case.link),
-        limits=case.limits,
+        limits=case.limits._asdict(),
         jobs=1,
     )
     try:
@@ -220,9 +220,9 @@ def _name(pid: int) -> str:
 
 def _containers() -> set[str]:
     """The ids of those that this process has made; other runs may be busy with the same daemon."""
+    from willitcompile.backends.clients import client_name
     from willitcompile.backends.docker.container import SESSION
     from willitcompile.backends.docker.engine import connect
-    from willitcompile.backends.docker.leftovers import client_name
 
     try:
         engine = connect()

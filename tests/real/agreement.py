@@ -75,7 +75,7 @@ def ours(question: Question, backend: Backend) -> dict[str, Answer]:
         standards=(question.standard,) if question.standard else (),
         include_dirs=question.include_dirs,
         options=CompileOptions(defines=question.defines, flags=question.flags, link=question.link),
-        limits=PATIENT,
+        limits=PATIENT._asdict(),
     )
     return {result.source: Answer(result.verdict.value, _errors(result.stderr)) for result in run(request, backend)}
 

@@ -56,7 +56,7 @@ def check(docker: Backend, unavailable: Unavailable) -> Callable[..., dict[str, 
             standards=(std,) if std else (),
             include_dirs=include,
             options=CompileOptions(),
-            limits=LIMITS,
+            limits=LIMITS._asdict(),
         )
         results = list(run(request, docker))
         for result in results:

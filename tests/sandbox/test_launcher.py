@@ -4,167 +4,31 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import shutil
-import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import pytest
 
-from willitcompile.backends import launcher
-from willitcompile.backends.launcher import Reader, Seed, encode, lay_out, mkdir, run, write
+from tests.sandbox.launching import ENVIRONMENT, USER, Container, job, prepared, runs, wait_until
+from willitcompile.backends.launcher import Seed, encode, hello, lay_out, mkdir, run, write
 from willitcompile.backends.sandbox.landlock import abi_version
 from willitcompile.backends.seccomp import bpf_filter
 from willitcompile.model import MIB, CompileJob, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.sandbox
-
-HERE = Path(__file__).parent
-USER = 54321
-ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
-PATIENCE = 20.0
-
-
-class Container:
-    """A launcher that waits in namespaces of its own, as uid 1000, with an empty /work."""
-
-    def __init__(
-        self,
-        directory: Path,
-        *,
-        how: str = "bwrap",
-        idle: str = "60",
-        size: int = 64 * MIB,
-        cgroup: Path | None = None,
-        first: bool = True,
-        root: str = "/work",
-        descriptors: int = 1024,
-        pass_fds: tuple[int, ...] = (),
-    ) -> None:
-        """`cgroup` stands for the container's /sys/fs/cgroup; `first`: the launcher is process 1."""
-        command = ["prlimit", f"--nofile={descriptors}"]
-        if how == "unshare":
-            # Only root can, who then becomes the user.
-            user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
-            command += ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--net", *user]
-            work = tempfile.mkdtemp(dir=directory)
-            os.chown(work, USER, USER)
-            command += [str(directory / "launcher"), work, idle]
-        else:
-            command += ["bwrap", "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc"]
-            command += ["--die-with-parent", "--cap-drop", "ALL", "--uid", "1000", "--gid", "1000"]
-            command += ["--as-pid-1"] if first else []
-            for path in filter(os.path.exists, ("/usr", "/bin", "/lib", "/lib64", "/etc")):
-                command += ["--ro-bind", path, path]
-            command += ["--proc", "/proc", "--dev", "/dev", "--ro-bind", str(directory), "/opt"]
-            command += ["--bind", str(cgroup), "/sys/fs/cgroup"] if cgroup else []
-            command += ["--size", str(size), "--tmpfs", "/work", "--", "/opt/launcher", root, idle]
-        as_user = {"user": USER, "group": USER, "extra_groups": []}
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            pass_fds=pass_fds,
-            **(as_user if os.geteuid() == 0 and how == "bwrap" else {}),
-        )
-        self._ready = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def send(self, records: Iterable[bytes]) -> None:
-        for record in records:
-            view = memoryview(record)
-            while view:
-                view = view[self._process.stdin.write(view) :]
-
-    def receive(self, output_bytes: int = MIB) -> Reader:
-        """What it says of the next job. Raises EOFError where it ends before."""
-        reader = Reader(output_bytes, ready=self._ready)
-        while reader.ending is None:
-            reader.feed(self.read())
-        self._ready = True
-        return reader
-
-    def read(self) -> bytes:
-        if not select.select([self._process.stdout], [], [], PATIENCE)[0]:
-            raise TimeoutError
-        data = os.read(self._process.stdout.fileno(), 65536)
-        if not data:
-            raise EOFError(self._process.stderr.read())
-        return data
-
-    def run(
-        self, *argv: str, environment: dict[str, str] = ENVIRONMENT, workdir: str = "src", **limits: float
-    ) -> Reader:
-        """Run this without a filter."""
-        within = Limits(**{"wall_seconds": 10.0, **limits})
-        self.send([run(argv, environment, within, workdir=workdir)])
-        return self.receive(within.output_bytes)
-
-    def shell(self, script: str, **limits: float) -> Reader:
-        return self.run("sh", "-c", script, **limits)
-
-    def process_called(self, words: bytes) -> Path:
-        """The directory in /proc of a process below it, as soon as it is there."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            for path in Path("/proc").glob("[0-9]*"):
-                try:
-                    if (path / "cmdline").read_bytes() == words:
-                        return path
-                except OSError:
-                    continue
-            time.sleep(0.005)
-        raise TimeoutError
-
-    def close_stdin(self) -> None:
-        self._process.stdin.close()
-        self._process.stdin = None
-
-    def close_stdout(self) -> None:
-        self._process.stdout.close()
-        self._process.stdout = None
-
-    def wait(self) -> int:
-        return self._process.wait(PATIENCE)
-
-    def said(self) -> bytes:
-        return self._process.stderr.read()
 
 
 @pytest.fixture(scope="module")
 def directory(unavailable: Callable[..., None]) -> Iterator[Path]:
-    """Where a container finds the launcher, and programs that take more than they may."""
-    path = Path(tempfile.mkdtemp(prefix="launcher-"))
-    path.chmod(0o755)
-    try:
-        (path / "launcher").write_bytes(launcher.binary(os.uname().machine))
-        (path / "launcher").chmod(0o755)
-        try:
-            with Container(path) as container:
-                container.read()
-        except (OSError, EOFError) as error:
-            unavailable("sandbox", f"bubblewrap makes no container: {error}", "apt-get install bubblewrap")
-        if not shutil.which("gcc"):
-            unavailable("sandbox", "there is no gcc", "apt-get install g++")
-        for name in ("bomb", "stubborn"):
-            subprocess.run(["gcc", "-O1", "-pthread", "-o", path / name, HERE / f"{name}.c"], check=True)
+    """With programs that take more than they may."""
+    with prepared(unavailable, "bomb", "stubborn", "signals") as path:
         yield path
-    finally:
-        shutil.rmtree(path)
 
 
 @pytest.fixture
@@ -187,11 +51,6 @@ def put(path: Path, text: str) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     path.chmod(0o666)
-
-
-def job(files: dict[str, bytes], script: str, workdir: str = ".") -> Iterator[bytes]:
-    made = CompileJob("gcc-12", "c", files, ("sh", "-c", script), workdir=workdir, limits=Limits(wall_seconds=10))
-    return encode(made, environment=ENVIRONMENT, seccomp=bpf_filter())
 
 
 # How a compile ends
@@ -412,22 +271,49 @@ def test_without_a_job_it_goes_after_its_time(directory: Path) -> None:
         assert time.monotonic() - begin < 5
 
 
-def runs(command: str) -> bool:
-    """Whether a process with this command line runs on this machine."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if path.read_text(errors="replace").startswith(command):
-                return True
-        except OSError:
-            continue
-    return False
+# SIGTERM
 
 
-def wait_until(happens: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + PATIENCE
-    while not happens():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
+def test_a_sigterm_from_outside_ends_it_while_it_waits(directory: Path) -> None:
+    with Container(directory) as container:
+        container.read()
+        container.terminate()
+        assert container.wait() == 143
+
+
+def test_a_sigterm_from_outside_ends_it_and_the_compile(directory: Path) -> None:
+    with Container(directory) as container:
+        container.send([run(["/opt/stubborn", "terminated"], ENVIRONMENT, Limits(wall_seconds=50))])
+        before = b""
+        while b"running" not in before:
+            before += container.read()
+        assert runs("/opt/stubborn\0terminated")
+        begin = time.monotonic()
+        container.terminate()
+        assert container.wait() == 143
+        assert time.monotonic() - begin < 2
+        assert not runs("/opt/stubborn\0terminated")
+
+
+@pytest.mark.parametrize("seconds", [1.0, 50.0], ids=["after the compile", "during the compile"])
+def test_a_sigterm_from_outside_ends_it_where_nobody_reads(directory: Path, seconds: float) -> None:
+    with Container(directory) as container:
+        script = f"yes & exec sleep 76.{seconds:.0f}"
+        container.send([run(["sh", "-c", script], ENVIRONMENT, Limits(wall_seconds=seconds, output_bytes=9 * MIB))])
+        wait_until(lambda: runs(f"sleep\00076.{seconds:.0f}"))
+        if seconds == 1:
+            wait_until(lambda: not runs("sleep\00076.1"))
+        container.terminate()
+        assert container.wait() == 143
+
+
+def test_a_sigterm_from_inside_is_nothing(container: Container) -> None:
+    """Without a filter, which leaves only one of the ways, and Landlock, which leaves none."""
+    assert container.run("/opt/signals").stdout == b"sent\n"
+    assert container.shell("/opt/signals & /opt/signals & /opt/signals; wait; exit 3").ending.exit_code == 3
+    assert container.run("true").ending.exit_code == 0
+    container.terminate()
+    assert container.wait() == 143
 
 
 # What the compile may
@@ -511,6 +397,25 @@ def test_its_environment_is_what_it_was_given(container: Container) -> None:
     assert container.run("env").stdout == b"PATH=/usr/bin:/bin\n"
 
 
+def test_its_environment_may_have_some_of_the_launchers(directory: Path) -> None:
+    with Container(directory, variables={"A": "1", "AB": "2", "C": "x=\n", "D": ""}) as container:
+        inherited = ["C", "A", "PATH", "B", "D", "C"]
+        container.send([run(["env"], {"A": "mine"}, Limits(), inherited=inherited)])
+        assert container.receive().stdout == b"A=mine\nC=x=\n\nPATH=/usr/bin:/bin\nD=\n"
+        assert container.run("env", environment={"PATH": "/bin"}).stdout == b"PATH=/bin\n"
+
+
+def test_a_program_is_looked_for_along_the_launchers_path(directory: Path) -> None:
+    with Container(directory, variables={"PATH": "/opt:/usr/bin:/bin"}) as container:
+        limits = Limits(wall_seconds=0.5)
+        container.send([run(["stubborn"], {}, limits)])
+        assert container.receive().failure is not None
+        container.send([run(["stubborn"], {}, limits, inherited=["PATH"])])
+        assert container.receive().stdout == b"running\n"
+        container.send([run(["stubborn"], {"PATH": "/usr/bin"}, limits, inherited=["PATH"])])
+        assert container.receive().failure is not None
+
+
 def test_sources_cannot_be_replaced(container: Container) -> None:
     script = """
         chmod 777 .. . a ../src a/x.c && rm -f a/x.c; mv a b; echo >a/new; echo >>a/x.c; echo >new
@@ -559,6 +464,12 @@ def test_a_prepared_cache_is_linked_quickly(container: Container) -> None:
     assert time.monotonic() - begin - said.ending.duration_seconds < 1
 
 
+def test_without_a_prepared_cache_nothing_is_linked(container: Container) -> None:
+    made = CompileJob("go", "go", {}, ("find", "../tmp"))
+    container.send(encode(made, environment=ENVIRONMENT, seeds=[Seed("/none/list", "/none", "go-build")]))
+    assert container.receive().stdout == b"../tmp\n"
+
+
 def test_no_room_is_a_failure(directory: Path) -> None:
     with Container(directory, size=MIB) as container:
         container.send(job({"a/large": bytes(3 * MIB)}, "true"))
@@ -580,7 +491,8 @@ def record(kind: str, payload: bytes) -> bytes:
         record("w", b"tmp/../..\0"),
         record("w", b"no/x\0yz"),
         record("c", b"no"),
-        record("s", b"/none\0/f\0to"),
+        record("s", b"/usr\0/f\0to"),
+        record("i", b"A" * 5000),
         record("s", b"/etc/passwd\0/f\0../to"),
         record("e", bytes(4 << 20)),
         record("p", b"abcdefg"),
@@ -644,6 +556,24 @@ def test_jobs_may_be_sent_ahead(container: Container) -> None:
     assert sum(map(int, printed[-2:])) < 0.3 * os.sysconf("SC_CLK_TCK")
 
 
+def test_whoever_comes_later_is_greeted(container: Container) -> None:
+    container.run("echo", "what was before")
+    nonce = bytes(range(64))
+    container.send([hello(nonce), run(["echo", "hello"], ENVIRONMENT, Limits())])
+    said = container.receive()
+    assert (said.greeted, said.stdout) == (nonce, b"hello\n")
+    container.send([hello(b"again")])
+    assert container.read() == b"H\x05\0\0\0again"
+
+
+@pytest.mark.parametrize("size", [65, 100_000])
+def test_a_nonce_is_short(container: Container, size: int) -> None:
+    container.send([record("h", bytes(size)), run(["true"], ENVIRONMENT, Limits())])
+    said = container.receive()
+    assert (said.greeted, said.failure) == (None, "cannot take the nonce: Invalid argument (22)")
+    assert container.run("true").ending.exit_code == 0
+
+
 def test_it_refuses_where_it_is_not_process_1(directory: Path) -> None:
     with Container(directory, first=False) as container:
         assert container.wait() == 2
@@ -653,10 +583,16 @@ def test_it_refuses_where_it_is_not_process_1(directory: Path) -> None:
 def test_it_tells_how_it_wants_to_be_called(directory: Path) -> None:
     with Container(directory, idle="soon") as container:
         assert container.wait() == 2
-        assert container.said() == b"usage: launcher ROOT IDLE_SECONDS\n"
+        assert container.said() == b"usage: launcher ROOT IDLE_SECONDS [PART...]\n"
 
 
 def test_a_root_that_is_not_there_is_a_failure(directory: Path) -> None:
-    with Container(directory, root="/none") as container:
-        assert container.receive().failure == "cannot enter /none: No such file or directory (2)"
+    with Container(directory, root="/none/none") as container:
+        assert container.receive().failure == "cannot make /none/none: No such file or directory (2)"
         assert container.wait() == 1
+
+
+def test_a_root_is_made_where_its_directory_is_there(directory: Path) -> None:
+    with Container(directory, root="/work/root") as container:
+        container.send(job({"x.c": b"mine"}, "pwd; cat x.c; ls -ld .. | cut -c-10; mv ../src ../old ../tmp"))
+        assert container.receive().stdout == b"/work/root/src\nminedr-xr-xr-x\n"

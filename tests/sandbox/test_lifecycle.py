@@ -14,6 +14,7 @@ import pytest
 
 from tests.contract.leftovers import left_since, leftovers
 from tests.users import as_ordinary_user
+from willitcompile.backends import Opening
 from willitcompile.backends.sandbox import SandboxBackend, clean
 from willitcompile.backends.sandbox.workspace import PREFIX, workspace_base
 from willitcompile.model import MIB, CompileJob, CompileResult, Limits, Verdict
@@ -176,7 +177,7 @@ def test_what_a_killed_family_leaves_is_cleared_by_clean(tmp_path: Path) -> None
     outside = tmp_path / "mine"
     outside.write_text("kept")
     (left / "job/link").symlink_to(outside)
-    assert str(left) in clean()
+    assert str(left) in clean(Opening())
     assert not left.exists()
     assert outside.read_text() == "kept"
 
@@ -184,5 +185,5 @@ def test_what_a_killed_family_leaves_is_cleared_by_clean(tmp_path: Path) -> None
 def test_a_session_in_use_is_not_cleared(mechanism: str, stubborn: HostToolchain) -> None:
     with SandboxBackend(isolation=mechanism, toolchains=[stubborn]) as backend:
         backend.compile(CompileJob("impostor-1", "c", {}, ("gcc", "leave")))
-        assert clean() == []
+        assert clean(Opening()) == []
         assert backend.compile(CompileJob("impostor-1", "c", {}, ("gcc", "leave"))).verdict is Verdict.COMPILED

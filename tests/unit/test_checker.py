@@ -227,11 +227,18 @@ class TestResults:
         [diagnostic] = result.diagnostics
         assert (diagnostic.path, diagnostic.line, diagnostic.message) == ("a.c", 2, "no such thing")
 
+    def test_the_backend_knows_the_limits_that_nobody_named(self, backend: FakeBackend, write: Write) -> None:
+        write(**{"a.c": "int a;\n"})
+        backend.limits = Limits(memory_bytes=384 << 20, cpus=0.5)
+        (result,) = run(CheckRequest(("a.c",), limits={"memory_bytes": 1 << 30}), backend)
+        assert result.limits == backend.jobs[0].limits == Limits(memory_bytes=1 << 30, cpus=0.5)
+        assert backend.expected[0][1] == result.limits
+
     def test_the_job_is_the_units_with_what_was_asked(self, backend: FakeBackend, write: Write) -> None:
         write(**{"a.cpp": '#include "b.h"\n', "b.h": "int b;\n"})
         limits = Limits(wall_seconds=7)
         options = CompileOptions(defines=("A=1",), warnings=("-Wall",))
-        list(run(CheckRequest(("a.cpp",), standards=("c++20",), options=options, limits=limits), backend))
+        list(run(CheckRequest(("a.cpp",), standards=("c++20",), options=options, limits=limits._asdict()), backend))
         [job] = backend.jobs
         assert job.toolchain == "gcc-13"
         assert {path for path in job.files if not path.endswith("/")} == {"a.cpp", "b.h"}

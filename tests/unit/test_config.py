@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from willitcompile import config
-from willitcompile.config import SETTINGS, Settings, UnfitError, files, resolve
+from willitcompile.config import CLUSTER, SETTINGS, Settings, UnfitError, files, resolve
 from willitcompile.errors import ConfigError, RequestError
 
 if TYPE_CHECKING:
@@ -54,11 +54,12 @@ def test_every_setting_can_be_set_in_yaml_toml_and_by_flag_to_the_same(project: 
     flag = settings({name: (value,)})
     assert flag != Settings()
     (project / "pyproject.toml").write_text(f'[tool.willitcompile]\n{name} = "{value}"\n')
-    toml = settings()
+    toml = resolve({}, environment={}, file="pyproject.toml" if name in CLUSTER else None)
     (project / "willitcompile.yaml").write_text(f"{name}: {value}\n")
-    yaml = settings()
+    yaml = resolve({}, environment={}, file="willitcompile.yaml" if name in CLUSTER else None)
     for resolved, file in ((toml, "pyproject.toml"), (yaml, "willitcompile.yaml")):
         assert getattr(resolved, SETTINGS[name].field) == getattr(flag, SETTINGS[name].field)
+        assert resolved.options == flag.options
         assert resolved.file == file
 
 
@@ -327,6 +328,171 @@ def test_yaml_values_are_what_was_typed(project: Path) -> None:
     assert settings().link is True
 
 
+def section_of(text: str, name: str = "named.yaml") -> dict[str, object]:
+    """What a file that was named has in its section."""
+    with open(name, "w") as file:
+        file.write(text)
+    return dict(resolve({}, environment={}, file=name).options["kubernetes"])
+
+
+class TestSection:
+    def test_is_the_same_plain_data_in_yaml_and_toml(self, project: Path) -> None:
+        yaml = section_of(
+            "std: c17\nkubernetes:\n  cpu: 0.5\n  memory: 512Mi\n  pods: 4\n  warm: {enabled: true}\n"
+            "  tolerations:\n  - key: a\n    operator: Exists\n  - {key: b}\n"
+        )
+        toml = section_of(
+            "[tool.willitcompile.kubernetes]\ncpu = 0.5\nmemory = '512Mi'\npods = 4\nwarm.enabled = true\n"
+            "tolerations = [{key = 'a', operator = 'Exists'}, {key = 'b'}]\n",
+            "named.toml",
+        )
+        assert yaml == toml
+        assert yaml == {
+            "cpu": "0.5",
+            "memory": "512Mi",
+            "pods": "4",
+            "warm": {"enabled": "true"},
+            "tolerations": [{"key": "a", "operator": "Exists"}, {"key": "b"}],
+        }
+
+    def test_keeps_what_was_typed_and_tells_nothing_from_an_empty_word(self) -> None:
+        section = section_of("kubernetes: {cpu: 0.50, memory: 1_0, a: ~, b: null, c: , d: '', e: 'null', f: no}\n")
+        assert section == {
+            "cpu": "0.50", "memory": "1_0", "a": None, "b": None, "c": None, "d": "", "e": "null", "f": "no"
+        }  # fmt: skip
+
+    def test_may_be_empty(self) -> None:
+        assert section_of("kubernetes:\n") == section_of("kubernetes: {}\n") == {}
+
+    def test_is_nobodys_where_nothing_says_it(self) -> None:
+        assert settings().options == {}
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "kubernetes:\n",
+            "kubernetes: {}\n",
+            "kubernetes: {namespace: x}\n",
+            "context: x\n",
+            "namespace: x\n",
+            "backend: kubernetes\n",
+            'backend: " kubernetes"\n',
+            'backend: ["kubernetes\\u00a0"]\n',
+        ],
+    )
+    def test_of_a_file_that_was_only_found_is_refused(self, project: Path, text: str) -> None:
+        (project / "willitcompile.yaml").write_text("std: c17\n" + text)
+        with pytest.raises(ConfigError) as caught:
+            settings()
+        assert caught.value.asked == "willitcompile.yaml:2"
+        assert caught.value.obstacle == (
+            "a file that was found, not named, may not say where in a cluster compiles run"
+        )
+        assert caught.value.remedy == "name it: --config willitcompile.yaml"
+        assert resolve({}, environment={}, file="willitcompile.yaml").standards == ("c17",)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "[tool.willitcompile.kubernetes]\nnamespace = 'x'\n",
+            "[tool.willitcompile]\nkubernetes = {}\n",
+            "tool.willitcompile.kubernetes.namespace = 'x'\n",
+            "[tool.willitcompile]\n'context' = 'x'\n",
+        ],
+    )
+    def test_of_a_pyproject_that_was_only_found_is_refused(self, project: Path, text: str) -> None:
+        (project / "pyproject.toml").write_text(text)
+        with pytest.raises(ConfigError, match="found, not named"):
+            settings()
+
+    def test_options_and_variables_go_over_what_it_says(self, project: Path) -> None:
+        (project / "named.yaml").write_text("kubernetes: {context: a, namespace: a, pods: 3}\n")
+
+        def options(flags: dict[str, tuple[str, ...]], **environment: str) -> object:
+            return resolve(flags, environment=environment, file="named.yaml").options["kubernetes"]
+
+        assert options({}) == {"context": "a", "namespace": "a", "pods": "3"}
+        assert options({}, WIC_NAMESPACE="b") == {"context": "a", "namespace": "b", "pods": "3"}
+        both = options({"namespace": ("c",), "context": ("arn:aws:eks:eu-west-1:1:cluster/x",)}, WIC_NAMESPACE="b")
+        assert both == {"context": "arn:aws:eks:eu-west-1:1:cluster/x", "namespace": "c", "pods": "3"}
+        assert settings(WIC_CONTEXT="d").options == {"kubernetes": {"context": "d"}}
+
+    @pytest.mark.parametrize(
+        ("text", "line", "obstacle"),
+        [
+            ("kubernetes: builds", 1, "kubernetes is not a mapping"),
+            ("kubernetes: [builds]", 1, "kubernetes is not a mapping"),
+            ("kubernetes: *a", 1, "kubernetes is not a mapping"),
+            ("kubernetes:\n  a: &x 1\n  b: 2", 2, "anchor"),
+            ("kubernetes: &x {a: 1}", 1, "anchor"),
+            ("kubernetes:\n  a: 1\n  b: *SECRET", 3, "alias"),
+            ("kubernetes:\n  a: 1\n  &x b: 2", 3, "a word"),
+            ("kubernetes:\n  a: 1\n  *x : 2", 3, "a word"),
+            ("kubernetes:\n  a: 1\n  [b]: 2", 3, "a word"),
+            ("kubernetes:\n  SECRET: 1\n  SECRET: 2", 3, "set twice"),
+            ("kubernetes: {}\nkubernetes: {}", 2, "kubernetes is set twice"),
+            ("namespace: a\nkubernetes: {namespace: a}", 1, "namespace is set twice"),
+            ("kubernetes:\n  a: " + "[" * 100_000, 2, "nests more than 8 deep"),
+            ("kubernetes:\n  a: " + "{a: " * 100_000, 2, "nests more than 8 deep"),
+            ("kubernetes:\n\ta: 1", 2, "it is not YAML"),
+            ("kubernets: {}", 1, "did you mean kubernetes?"),
+        ],
+    )
+    def test_what_is_wrong_is_told_with_its_line(self, text: str, line: int, obstacle: str) -> None:
+        with pytest.raises(ConfigError) as caught:
+            section_of(text)
+        assert caught.value.asked == f"named.yaml:{line}"
+        assert obstacle in caught.value.obstacle
+        assert "SECRET" not in str(caught.value) + caught.value.remedy
+
+    @pytest.mark.parametrize("depth", [7, 8])
+    def test_may_nest_as_deep_as_tolerations_do_and_no_deeper_than_8(self, depth: int) -> None:
+        for text, name in (
+            ("kubernetes: {a: " + "[" * depth + "]" * depth + "}", "named.yaml"),
+            ("[tool.willitcompile.kubernetes]\na = " + "[" * depth + "]" * depth, "named.toml"),
+        ):
+            if depth == 7:
+                assert section_of(text, name)
+            else:
+                with pytest.raises(ConfigError, match="nests more than 8 deep"):
+                    section_of(text, name)
+
+    @pytest.mark.parametrize(
+        ("text", "obstacle"),
+        [
+            ("[tool.willitcompile]\nkubernetes = 3", "kubernetes is not a mapping"),
+            ("[tool.willitcompile.kubernetes]\na = [2020-01-01]", "a date"),
+        ],
+    )
+    def test_what_is_wrong_in_toml_is_told(self, text: str, obstacle: str) -> None:
+        with pytest.raises(ConfigError, match=obstacle):
+            section_of(text, "named.toml")
+
+    @given(
+        st.recursive(
+            st.text(st.characters(codec="utf-8"), max_size=5),
+            lambda inner: (
+                st.lists(inner, max_size=3) | st.dictionaries(st.text("ab:#'", max_size=3), inner, max_size=3)
+            ),
+            max_leaves=8,
+        )
+    )
+    def test_whatever_it_holds_is_read_back(self, value: object) -> None:
+        document = {"kubernetes": {"a": value}}
+        text = yaml.safe_dump(document, default_style='"', allow_unicode=False)
+        said = list(files.from_yaml(text, "x.yaml"))
+        assert said == [("kubernetes", None, 1, {"a": value})]
+
+
+@pytest.mark.parametrize(
+    "text", ["jobs = " + "1" * 5000, "jobs = 0x" + "f" * 5000, "kubernetes.pods = 0x" + "f" * 5000]
+)
+def test_a_number_without_end_is_an_error_and_no_traceback(project: Path, text: str) -> None:
+    (project / "pyproject.toml").write_text(f"[tool.willitcompile]\n{text}\n")
+    with pytest.raises(ConfigError):
+        settings()
+
+
 TOML_ERRORS = {
     "[tool.willitcompile]\ncompilr = 'gcc'": (2, "did you mean compiler?"),
     "[tool.x]\nstd = 1\n[tool.willitcompile]\nlink = 'maybe'": (4, "link cannot be so"),
@@ -406,6 +572,8 @@ OUT_OF_RANGE = {
     "std": ["", ","],
     "define": [""],
     "warning": ["", "-W"],
+    "context": ["", " ", "a\nb", "x" * 1001],
+    "namespace": ["", "Builds", "-a", "a-", "a.b", "a/b", "x" * 64, "a\n", "\u00e4"],
 }
 
 

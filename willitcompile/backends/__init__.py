@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from willitcompile.errors import BackendUnavailable, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from willitcompile.model import CompileJob, CompileResult, Limits, Toolchain
@@ -35,6 +36,10 @@ class CancelToken:
 
     def __del__(self) -> None:
         os.close(self._fd)
+
+
+class Cancelled(Exception):
+    """What was asked for is wanted no more. Between the parts of a backend: others are told Interrupted."""
 
 
 class Wanted(NamedTuple):
@@ -63,11 +68,23 @@ class Opening(NamedTuple):
     long_lived: bool = False
     """Whether more will be asked than is known of now, as in a service: it is worth being ready for that."""
 
+    may_go_elsewhere: bool = True
+    """Whether `auto` may choose one of `ELSEWHERE`: not for images that hostile sources may have brought along."""
+
+    options: Mapping[str, Mapping[str, object]] = MappingProxyType({})
+    """By backend, its own section of the configuration, which it judges itself."""
+
 
 class Backend(Protocol):
     """Runs compile jobs. Thread-safe; a context manager; leaves nothing behind, whatever happens."""
 
     name: str
+
+    limits: Limits
+    """What a compile may use where nobody says how much."""
+
+    fetches: bool
+    """Whether it can get a toolchain that it has not."""
 
     def toolchains(self, wanted: Wanted | None = None) -> Sequence[Toolchain]:
         """What it can run, in the order of the catalogue, the first of a family being its default.
@@ -79,8 +96,16 @@ class Backend(Protocol):
     def has(self, wanted: Wanted) -> bool:
         """Whether it can run all of this without fetching anything."""
 
-    def expect(self, toolchain: str, limits: Limits, count: int, at_once: int) -> None:
-        """So many jobs of a toolchain will come, so many of them at the same time: a backend may prepare for them."""
+    def at_once(self, jobs: int) -> int:
+        """How many compiles to ask for at the same time, where so many are to run; 0 for what suits the backend."""
+
+    def expect(
+        self, toolchain: str, limits: Limits, count: int, at_once: int, cancel: CancelToken | None = None
+    ) -> None:
+        """So many jobs of a toolchain will come, so many of them at the same time: a backend may prepare for them.
+
+        Those that come with the same token are of one check, and need not be kept from each other as strangers are.
+        """
 
     def compile(self, job: CompileJob, cancel: CancelToken | None = None) -> CompileResult:
         """Run one job to its end.
@@ -104,9 +129,16 @@ class Backend(Protocol):
 BACKENDS = {
     "docker": "willitcompile.backends.docker",
     "sandbox": "willitcompile.backends.sandbox",
+    "kubernetes": "willitcompile.backends.kubernetes",
 }
-"""By name, the module with the backend's `open_backend(opening)`, `doctor()` and `clean()`. Each is imported only
-when it is used. `auto` tries them in this order."""
+"""By name, the module with the backend's `open_backend(opening)`, `doctor(opening)` and `clean(opening)`. Each is
+imported only when it is used. `auto` tries them in this order."""
+
+AT_HOME = {"kubernetes": ("KUBERNETES_SERVICE_HOST", "/var/run/secrets/kubernetes.io/serviceaccount/token")}
+"""By backend, the variable and the file that say that this machine is a part of it: then it goes before all others."""
+
+ELSEWHERE = frozenset({"kubernetes"})
+"""Those that may be far away, or cost somebody money: not used unasked where something here can answer."""
 
 TEST_BACKENDS = {
     "fake": "willitcompile.backends.fake",
@@ -137,15 +169,20 @@ def _choose(opening: Opening) -> Backend:
     opened: list[Backend] = []
     unavailable: dict[str, BackendUnavailable] = {}
     chosen = None
+    at_home = [name for name, (variable, file) in AT_HOME.items() if os.environ.get(variable) and os.path.exists(file)]
+    names = list(dict.fromkeys((*at_home, *BACKENDS)))
     try:
-        for name in BACKENDS:
+        for name in names:
+            can_stay = not opening.may_go_elsewhere or any(each.fetches for each in opened)
+            if name in ELSEWHERE and name not in at_home and can_stay:
+                continue
             try:
                 backend = open_backend(name, opening)
             except BackendUnavailable as error:
                 unavailable[name] = error
                 continue
             opened.append(backend)
-            is_last = len(opened) + len(unavailable) == len(BACKENDS)
+            is_last = len(opened) + len(unavailable) == len(names)
             # With nothing left to choose from, the check itself says best what is missing.
             if (is_last and len(opened) == 1) or backend.has(opening.wanted):
                 chosen = backend
@@ -164,6 +201,11 @@ def _choose(opening: Opening) -> Backend:
     )
 
 
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def unknown_backend(name: str) -> RequestError:
     return RequestError(
         f"use the backend {name!r}", "there is none of that name", f"use one of: auto, {', '.join(BACKENDS)}"
@@ -171,6 +213,7 @@ def unknown_backend(name: str) -> RequestError:
 
 
 __all__ = [
+    "AT_HOME",
     "BACKENDS",
     "Backend",
     "BackendUnavailable",

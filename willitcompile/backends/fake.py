@@ -27,9 +27,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
-from willitcompile.backends import CancelToken
+from willitcompile.backends import CancelToken, cores
 from willitcompile.errors import BackendFailed, Interrupted, ToolchainMissing
-from willitcompile.model import CompileResult, Toolchain, Verdict
+from willitcompile.model import CompileResult, Limits, Toolchain, Verdict
 from willitcompile.toolchains import offers
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from willitcompile.backends import Wanted
-    from willitcompile.model import CompileJob, Limits
+    from willitcompile.model import CompileJob
 
 VARIABLES = ("PATH", "HOME", "TMPDIR", "LC_ALL")
 """What every backend sets for every compile."""
@@ -99,6 +99,8 @@ class FakeBackend:
     """See the module. Its attributes are for tests to look at."""
 
     name = "fake"
+    limits = Limits()
+    fetches = False
 
     def __init__(
         self,
@@ -125,7 +127,17 @@ class FakeBackend:
     def has(self, wanted: Wanted) -> bool:
         return offers(self._toolchains, wanted.compilers, wanted.languages)
 
-    def expect(self, toolchain: str, limits: Limits, count: int, at_once: int) -> None:
+    def at_once(self, jobs: int) -> int:
+        return jobs or cores()
+
+    def expect(
+        self,
+        toolchain: str,
+        limits: Limits,
+        count: int,
+        at_once: int,
+        cancel: CancelToken | None = None,  # noqa: ARG002
+    ) -> None:
         """Keeps what it is told."""
         self.expected.append((toolchain, limits, count, at_once))
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from willitcompile.backends import BACKENDS, Opening
 from willitcompile.cli import COMPLETION, PROGRAM
 from willitcompile.cli.arguments import MANY, OPTIONS, SWITCHES, arguments
 from willitcompile.cli.output import write_stdout
 from willitcompile.cli.terminal import say
-from willitcompile.config import Settings
+from willitcompile.config import Settings, resolve
 from willitcompile.errors import RequestError
+from willitcompile.model import Limits
 from willitcompile.reports import units
 
 if TYPE_CHECKING:
@@ -100,6 +102,20 @@ def root(
 
 
 Many = list[str] | None
+Config = Annotated[
+    str | None, typer.Option("--config", metavar="FILE", help="Settings from here, not from the nearest file above.")
+]
+Context = Annotated[
+    str | None, typer.Option("--context", metavar="NAME", help="Of the kubeconfig; default: its current one.")
+]
+Namespace = Annotated[
+    str | None,
+    typer.Option(
+        "--namespace",
+        metavar="NAME",
+        help="Where compiles run in a cluster; default: the context's, or the pod's own.",
+    ),
+]
 
 
 @app.command(epilog="Settings also come from willitcompile.yaml or pyproject.toml, see --config.")
@@ -130,7 +146,9 @@ def check(
     ] = None,
     backend: Annotated[
         str | None,
-        typer.Option("--backend", "-b", metavar="NAME", help="Where to compile: auto (the default), docker, sandbox."),
+        typer.Option(
+            "--backend", "-b", metavar="NAME", help=f"Where to compile: auto (the default), {', '.join(BACKENDS)}."
+        ),
     ] = None,
     include: Annotated[
         Many, typer.Option("--include", "-I", metavar="DIR", help="Look for headers in this directory.")
@@ -167,7 +185,7 @@ def check(
         typer.Option(
             "--memory",
             metavar="SIZE",
-            help=f"For one compile: 512MiB, 2G (default {units.size(DEFAULT.memory)}).",
+            help=f"For one compile: 512MiB, 2G (default {units.size(Limits().memory_bytes)}; in a cluster its own).",
         ),
     ] = None,
     cpus: Annotated[
@@ -213,10 +231,9 @@ def check(
     color: Annotated[
         str | None, typer.Option("--color", metavar="WHEN", help="auto (the default), always or never.")
     ] = None,
-    config: Annotated[
-        str | None,
-        typer.Option("--config", metavar="FILE", help="Settings from here, not from the nearest file above."),
-    ] = None,
+    context: Context = None,
+    namespace: Namespace = None,
+    config: Config = None,
 ) -> None:
     """Compile sources, each in a sandbox, and say how it ended.
 
@@ -250,42 +267,54 @@ def _check(asked: CheckArguments, open_backend: Opener) -> int:
     return act(asked, open_backend)
 
 
+def _opening(config: str | None, context: str | None, namespace: str | None) -> Opening:
+    """For commands that ask of backends what the settings say of them. Raises RequestError."""
+    given = {"context": context, "namespace": namespace}
+    settings = resolve({name: (value,) for name, value in given.items() if value is not None}, file=config)
+    for note in settings.notes:
+        say(f"note: {note}")
+    return Opening(lambda text: say(f"note: {text}"), images=settings.images, options=settings.options)
+
+
 @app.command()
 def environments(
     ctx: typer.Context,
     backend: Annotated[str, typer.Option("--backend", "-b", metavar="NAME", help="Whose toolchains.")] = "auto",
     format_: Annotated[str, typer.Option("--format", "-f", metavar="NAME", help="text or json.")] = "text",
+    context: Context = None,
+    namespace: Namespace = None,
+    config: Config = None,
 ) -> None:
     """List the toolchains that are there, with their standards."""
 
     def act(open_backend: Opener) -> int:
         from willitcompile.cli.environments import environments
 
-        return environments(backend, format_, open_backend)
+        return environments(backend, format_, _opening(config, context, namespace), open_backend)
 
     ctx.obj.append(act)
 
 
 @app.command()
-def doctor(ctx: typer.Context) -> None:
+def doctor(ctx: typer.Context, context: Context = None, namespace: Namespace = None, config: Config = None) -> None:
     """Say what this machine lacks, and how to mend it."""
 
     def act(_: Opener) -> int:
         from willitcompile.cli.doctor import doctor
 
-        return doctor()
+        return doctor(lambda: _opening(config, context, namespace))
 
     ctx.obj.append(act)
 
 
 @app.command()
-def clean(ctx: typer.Context) -> None:
+def clean(ctx: typer.Context, context: Context = None, namespace: Namespace = None, config: Config = None) -> None:
     """Clear away what a killed run left behind."""
 
     def act(_: Opener) -> int:
         from willitcompile.cli.clean import clean
 
-        return clean()
+        return clean(_opening(config, context, namespace))
 
     ctx.obj.append(act)
 
@@ -314,9 +343,6 @@ app.add_typer(images)
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="gcc-13, gcc for the default, or all.")]
 Pins = Annotated[
     Many, typer.Option("--images", metavar="NAME=IMAGE", help="The image for a toolchain, before all others.")
-]
-Config = Annotated[
-    str | None, typer.Option("--config", metavar="FILE", help="Settings from here, not from the nearest file above.")
 ]
 
 

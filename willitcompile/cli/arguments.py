@@ -49,6 +49,8 @@ OPTIONS: dict[str, str] = {
     "-o": "output",
     "--output": "output",
     "--color": "color",
+    "--context": "context",
+    "--namespace": "namespace",
     "--config": "config",
 }
 """The options that take a value, and what it is for."""

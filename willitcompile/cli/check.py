@@ -17,7 +17,7 @@ from willitcompile.cli.terminal import is_terminal, say, wants_color
 from willitcompile.config import resolve
 from willitcompile.errors import Interrupted, RequestError, SourceError, WillItCompileError
 from willitcompile.languages import CompileOptions, languages_of
-from willitcompile.model import Limits, Verdict
+from willitcompile.model import Verdict
 from willitcompile.sources import SizeLimits
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ def check(arguments: CheckArguments, open_backend: Opener) -> int:
         color=wants_color(settings.color, sys.stdout if arguments.output is None else None),
         quiet=arguments.quiet,
         verbose=arguments.verbose,
-        limits=ask.limits,
     )
     with cancelling() as cancel, opened(arguments.output) as write:
         answers = Answers(ask, settings, open_backend, cancel, quiet=arguments.quiet)
@@ -67,15 +66,21 @@ def request(paths: tuple[str, ...], settings: Settings, stdin: bytes | None) -> 
         stdin=stdin,
         include_dirs=settings.include_dirs,
         options=CompileOptions(settings.defines, settings.warnings, settings.flags, settings.link),
-        limits=Limits(
-            wall_seconds=settings.timeout,
-            memory_bytes=settings.memory,
-            cpus=settings.cpus,
-            output_bytes=settings.max_output,
-        ),
+        limits=_named(settings),
         sizes=SizeLimits(settings.max_file_size, settings.max_unit_size),
         jobs=settings.jobs or 0,
     )
+
+
+def _named(settings: Settings) -> dict[str, float]:
+    """The limits that somebody has named."""
+    limits = {
+        "wall_seconds": settings.timeout,
+        "memory_bytes": settings.memory,
+        "cpus": settings.cpus,
+        "output_bytes": settings.max_output,
+    }
+    return {name: value for name, value in limits.items() if value is not None}
 
 
 def _keep_sources(output: str | None) -> None:
@@ -104,7 +109,14 @@ class Answers:
         """Raises WillItCompileError, and nothing else: a report can tell of that."""
         try:
             sources = checker.find(self._ask)
-            opening = Opening(self._notify, self._fetching, checker.wanted(self._ask, sources), self._settings.images)
+            opening = Opening(
+                self._notify,
+                self._fetching,
+                checker.wanted(self._ask, sources),
+                self._settings.images,
+                options=self._settings.options,
+                may_go_elsewhere=not self._settings.are_images_found,
+            )
             with self._open_backend(self._settings.backend, opening) as backend:
                 # Which may have to ask every compiler first, or to fetch one.
                 checks = abandonable(lambda: checker.plan(self._ask, backend, sources))

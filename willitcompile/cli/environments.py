@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from willitcompile.backends import Opening
 from willitcompile.cli.interrupt import abandonable, cancelling
 from willitcompile.cli.output import write_stdout
-from willitcompile.cli.terminal import say
 from willitcompile.errors import RequestError
 from willitcompile.reports.safe import safe_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from willitcompile.backends import Opening
     from willitcompile.cli import Opener
     from willitcompile.model import Toolchain
 
 
-def environments(backend: str, form: str, open_backend: Opener) -> int:
+def environments(backend: str, form: str, opening: Opening, open_backend: Opener) -> int:
     if form not in FORMATS:
         raise RequestError(
             f"list environments as {form!r}",
             "there is no format of that name",
             f"use one of: {', '.join(FORMATS)}",
         )
-    with cancelling(), open_backend(backend, Opening(lambda text: say(f"note: {text}"))) as opened:
+    with cancelling(), open_backend(backend, opening) as opened:
         write_stdout(FORMATS[form](opened.name, abandonable(opened.toolchains)))
     return 0
 

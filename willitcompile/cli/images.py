@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from willitcompile import toolchains
 from willitcompile.backends import Opening, Wanted
+from willitcompile.backends.clients import client_name
 from willitcompile.backends.docker import building, inventory, registry
 from willitcompile.backends.docker.engine import EngineError, Gone, connect
 from willitcompile.backends.docker.images import Images
-from willitcompile.backends.docker.leftovers import clear_stale, client_name, remove_session
-from willitcompile.backends.docker.references import known_names, pins, to_pull
+from willitcompile.backends.docker.leftovers import clear_stale, remove_session
+from willitcompile.backends.references import known_names, pins, to_pull
 from willitcompile.cli.interrupt import abandonable, cancelling
 from willitcompile.cli.output import write_stdout
 from willitcompile.cli.terminal import is_terminal, say, say_error, wants_color
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from willitcompile.backends.docker.engine import Engine
     from willitcompile.backends.docker.inventory import Entry
-    from willitcompile.backends.docker.references import Candidate
+    from willitcompile.backends.references import Candidate
     from willitcompile.cli.progress import FetchBar
     from willitcompile.toolchains import Catalogue
 

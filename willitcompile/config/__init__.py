@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from stat import S_ISREG, S_IWOTH
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from willitcompile.errors import ConfigError, RequestError
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 FILE = "willitcompile.yaml"
 PYPROJECT = "pyproject.toml"
 
+SECTIONS = ("kubernetes",)
+"""The backends that have a section of their own in a file, which they judge themselves."""
+
+CLUSTER_SECTION = "kubernetes"
+CLUSTER = ("context", "namespace")
+"""Where in a cluster compiles run: settings with an option of their own that belong to that section."""
+
 MAX_FILE_BYTES = 1 * MIB
 """Of a configuration file. The pyproject.toml of a large project has 100 KB."""
 
@@ -37,6 +45,7 @@ _MENTION = re.compile(
 
 _LIMITS = Limits()
 _SIZES = SizeLimits()
+_NOTHING: Mapping[str, Mapping[str, object]] = MappingProxyType({})
 
 
 class Settings(NamedTuple):
@@ -57,23 +66,33 @@ class Settings(NamedTuple):
 
     flags: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
-    """`gcc-13=registry.example.org/gcc:13`: see `willitcompile.backends.docker.references`."""
+    """`gcc-13=registry.example.org/gcc:13`: see `willitcompile.backends.references`."""
 
     link: bool = False
     jobs: int | None = None
     """None for one on each core."""
 
     timeout: float = _LIMITS.wall_seconds
-    memory: int = _LIMITS.memory_bytes
+    memory: int | None = None
+    """None for the backend's own, as with `cpus`."""
+
     cpus: float | None = None
     max_output: int = _LIMITS.output_bytes
     max_file_size: int = _SIZES.file_bytes
     max_unit_size: int = _SIZES.unit_bytes
     format: str = "text"
     color: str = "auto"
+    context: str | None = None
+    namespace: str | None = None
+    options: Mapping[str, Mapping[str, object]] = _NOTHING
+    """By backend, the section of the file that is its own, as plain data: texts, lists, mappings and None. What has an
+    option too, as `namespace`, stands in it from wherever it was set last."""
 
     file: str | None = None
     """The configuration file that was read, as a path from the current directory."""
+
+    are_images_found: bool = False
+    """Whether some of the images are from a file that nobody named."""
 
     notes: tuple[str, ...] = ()
     """What a person should know about how these came to be."""
@@ -202,6 +221,22 @@ def parse_one(text: str) -> tuple[str, ...]:
     return (text,)
 
 
+def parse_context(text: str) -> str:
+    """The name of a context may hold almost anything: a cloud's has colons and slashes."""
+    if not text.strip():
+        raise UnfitError("it is empty")
+    if len(text) > 1000 or not text.isprintable():
+        raise UnfitError("it holds more than 1000 characters, or one that cannot be shown")
+    return text
+
+
+def parse_namespace(text: str) -> str:
+    """As Kubernetes has it: RFC 1123, a label."""
+    if not re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", text):
+        raise UnfitError("it is not of at most 63 of a-z, 0-9 and -, with no - at either end")
+    return text
+
+
 def parse_warning(text: str) -> tuple[str, ...]:
     """
     >>> parse_warning("all") == parse_warning("-Wall")
@@ -232,6 +267,8 @@ SETTINGS: dict[str, Setting] = {
         Setting("max-unit-size", "max_unit_size", parse_bytes, "128MiB"),
         Setting("format", "format", parse_word, "json"),
         Setting("color", "color", parse_color, "never"),
+        Setting("context", "context", parse_context, "kind-kind"),
+        Setting("namespace", "namespace", parse_namespace, "builds"),
     )
 }
 
@@ -257,14 +294,26 @@ def resolve(
 
         # What was found may have been written by anybody, and what it is may have changed since it was judged.
         roots, ceilings = ((), {}) if file else ((os.path.dirname(found),), _ceilings())
-        settings = _apply(settings, _from_file(found, entries(found, roots), ceilings), ConfigError)
-        settings = settings._replace(file=shown(found))
+        options: dict[str, Mapping[str, object]] = {}
+        said = _allowed(entries(found, roots), found) if not file else entries(found, roots)
+        settings = _apply(settings, _from_file(found, said, ceilings, options), ConfigError)
+        settings = settings._replace(file=shown(found), options=options)
         if settings.images and not file:
             # It may have come with the sources, and an image can answer what it likes.
             notes.append(f"{shown(found)} chooses images: {', '.join(settings.images)}")
+            settings = settings._replace(are_images_found=True)
     settings = settings._replace(notes=tuple(notes))
     settings = _apply(settings, _from_environment(environment), ConfigError)
-    return _apply(settings, _from_flags(flags), RequestError)
+    return _in_options(_apply(settings, _from_flags(flags), RequestError))
+
+
+def _in_options(settings: Settings) -> Settings:
+    """With the settings that are a backend's own put where it looks for them."""
+    own = {name: value for name in CLUSTER if (value := getattr(settings, name)) is not None}
+    if not own:
+        return settings
+    options = {**settings.options, CLUSTER_SECTION: {**settings.options.get(CLUSTER_SECTION, {}), **own}}
+    return settings._replace(options=options)
 
 
 def find_file(directory: str, home: str | None, notes: list[str]) -> str | None:
@@ -404,10 +453,35 @@ def _ceilings() -> dict[str, tuple[float, str]]:
     }
 
 
-def _from_file(path: str, entries: Iterable[Entry], ceilings: Mapping[str, tuple[float, str]]) -> Iterator[_Given]:
-    seen: set[str] = set()
-    for name, values, line in entries:
+def _allowed(entries: Iterable[Entry], path: str) -> Iterator[Entry]:
+    """What a file that was only found says: it may have come with sources that are hostile, and must not choose a
+    cluster, nor what may be done there by whoever runs the check."""
+    for entry in entries:
+        if entry.name in {*SECTIONS, *CLUSTER} or (
+            entry.name == "backend" and {value.strip() for value in entry.values or ()} & set(SECTIONS)
+        ):
+            obstacle = "a file that was found, not named, may not say where in a cluster compiles run"
+            raise ConfigError(f"{shown(path)}:{entry.line}", obstacle, f"name it: --config {shown(path)}")
+        yield entry
+
+
+def _from_file(
+    path: str,
+    entries: Iterable[Entry],
+    ceilings: Mapping[str, tuple[float, str]],
+    options: dict[str, Mapping[str, object]],
+) -> Iterator[_Given]:
+    """Each setting, and to `options` the sections of backends."""
+    seen: dict[str, str] = {}
+    for name, values, line, section in entries:
         where = f"{shown(path)}:{line}"
+        if name in SECTIONS:
+            if section is None:
+                raise ConfigError(where, f"{name} is not a mapping", f"write for example {name}: {{namespace: builds}}")
+            if name in options:
+                raise ConfigError(where, f"{name} is set twice", "leave one of the two")
+            options[name] = section
+            continue
         if name not in SETTINGS:
             raise _unknown(name, where)
         setting = SETTINGS[name]
@@ -415,7 +489,7 @@ def _from_file(path: str, entries: Iterable[Entry], ceilings: Mapping[str, tuple
         example = remedy.format(example=setting.example)
         if name in seen:
             raise ConfigError(where, f"{name} is set twice", "leave one of the two")
-        seen.add(name)
+        seen[name] = where
         if values is None:
             raise ConfigError(where, f"{name} is neither a word, a number nor a list of them", example)
         if len(values) > 1 and not isinstance(getattr(Settings(), setting.field), tuple):
@@ -424,6 +498,10 @@ def _from_file(path: str, entries: Iterable[Entry], ceilings: Mapping[str, tuple
             values = [_below(path, value, where) for value in values]  # noqa: PLW2901 - as seen from here
         if values:
             yield _Given(setting, values, where, remedy, quotable=False, ceiling=ceilings.get(name))
+    for name in CLUSTER:
+        if name in seen and name in options.get(CLUSTER_SECTION, {}):
+            obstacle = f"{name} is set twice, here and in the section {CLUSTER_SECTION}"
+            raise ConfigError(seen[name], obstacle, "leave one of the two")
 
 
 def _unknown(name: str, where: str) -> ConfigError:
@@ -431,9 +509,10 @@ def _unknown(name: str, where: str) -> ConfigError:
 
     # Only what looks like a name is shown: in YAML, a whole line of /etc/shadow is one.
     shown = f" {name!r}" if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,30}", name) else ""
-    near = get_close_matches(name, SETTINGS, n=1) if shown else []
+    known = (*SETTINGS, *SECTIONS)
+    near = get_close_matches(name, known, n=1) if shown else []
     hint = f"; did you mean {near[0]}?" if near else ""
-    return ConfigError(where, f"unknown setting{shown}{hint}", f"use one of: {', '.join(SETTINGS)}")
+    return ConfigError(where, f"unknown setting{shown}{hint}", f"use one of: {', '.join(known)}")
 
 
 def _below(file: str, value: str, where: str) -> str:

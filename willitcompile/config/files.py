@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from willitcompile.config import read, shown
+from willitcompile.config import SECTIONS, read, shown
 from willitcompile.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from yaml import Event
+
+_DEEPEST = 8
+"""Mappings and lists in one another, in the section of a backend."""
 
 
 class Entry(NamedTuple):
@@ -22,6 +25,8 @@ class Entry(NamedTuple):
     """As text, whatever type the file gives them; None for what cannot be a value."""
 
     line: int
+    section: dict[str, object] | None = None
+    """Of a backend, with texts, lists, mappings and None; `values` is None then too."""
 
 
 def entries(path: str, roots: Sequence[str] = ()) -> Iterable[Entry]:
@@ -57,7 +62,10 @@ def from_yaml(text: str, file: str) -> Iterator[Entry]:
         while not isinstance(key := next(events), yaml.MappingEndEvent):
             if not isinstance(key, yaml.ScalarEvent):
                 raise _wrong(file, key, "the name of a setting is a word", "write for example: compiler: gcc")
-            yield Entry(key.value, _yaml_values(events), _line(key))
+            if key.value in SECTIONS:
+                yield Entry(key.value, None, _line(key), _yaml_section(events, file))
+            else:
+                yield Entry(key.value, _yaml_values(events), _line(key))
         next(events)  # the document ends
         if not isinstance(end := next(events), yaml.StreamEndEvent):
             raise _wrong(file, end, "a second document begins", "keep only one")
@@ -83,6 +91,44 @@ def _yaml_values(events: Iterator[Event]) -> list[str] | None:
     return values if isinstance(item, yaml.SequenceEndEvent) else None
 
 
+def _yaml_section(events: Iterator[Event], file: str) -> dict[str, object] | None:
+    """None for what is no mapping. Of a scalar it keeps what was typed: `cpu: 0.50`, `memory: 512Mi`."""
+    import yaml
+
+    event = next(events)
+    if isinstance(event, yaml.ScalarEvent) and not (event.value or event.style):
+        return {}
+    section = _yaml_data(event, events, file, _DEEPEST) if isinstance(event, yaml.MappingStartEvent) else None
+    return section if isinstance(section, dict) else None
+
+
+def _yaml_data(event: Event, events: Iterator[Event], file: str, depth: int) -> object:
+    import yaml
+
+    if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        raise _wrong(file, event, "an anchor or an alias cannot be here", "write out what it stands for")
+    if isinstance(event, yaml.ScalarEvent):
+        return None if not event.style and event.value in _YAML_NULLS else event.value
+    if not depth:
+        raise _wrong(file, event, f"it nests more than {_DEEPEST} deep", "write it flatter")
+    if isinstance(event, yaml.SequenceStartEvent):
+        items = []
+        while not isinstance(item := next(events), yaml.SequenceEndEvent):
+            items.append(_yaml_data(item, events, file, depth - 1))
+        return items
+    mapping: dict[str, object] = {}
+    while not isinstance(key := next(events), yaml.MappingEndEvent):
+        if not isinstance(key, yaml.ScalarEvent) or key.anchor:
+            raise _wrong(file, key, "the name of a setting is a word", "write for example: namespace: builds")
+        if key.value in mapping:
+            raise _wrong(file, key, "a setting is set twice", "leave one of the two")
+        mapping[key.value] = _yaml_data(next(events), events, file, depth - 1)
+    return mapping
+
+
+_YAML_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+
+
 def _wrong(file: str, event: Event, obstacle: str, remedy: str) -> ConfigError:
     return ConfigError(f"{file}:{_line(event)}", obstacle, remedy)
 
@@ -104,15 +150,40 @@ def from_toml(text: str, file: str) -> Iterator[Entry]:
         raise ConfigError(f"{file}:{line}", f"it is not TOML: {_unquoted(problem)}", "correct the line") from None
     except RecursionError:
         raise ConfigError(f"read {file}", "it nests too deep", "write it flatter") from None
+    except ValueError:  # Python's own limit, of 4300 digits
+        raise ConfigError(f"read {file}", "it holds a number that is too long", "shorten it") from None
     tool = document.get("tool", {})
     table = tool.get("willitcompile", {}) if isinstance(tool, dict) else {}
     if not isinstance(table, dict):
         raise ConfigError(f"read {file}", "tool.willitcompile is not a table", "write [tool.willitcompile]")
     for name, value in table.items():
+        line = _toml_line(text, name)
+        if name in SECTIONS:
+            section = _toml_data(value, f"{file}:{line}", _DEEPEST) if isinstance(value, dict) else None
+            yield Entry(name, None, line, section if isinstance(section, dict) else None)
+            continue
         values = value if isinstance(value, list) else [value]
         fits = all(isinstance(item, str | int | float) for item in values)
-        words = [str(item).lower() if isinstance(item, bool) else str(item) for item in values]
-        yield Entry(name, words if fits else None, _toml_line(text, name))
+        yield Entry(name, [_toml_word(item) for item in values] if fits else None, line)
+
+
+def _toml_word(value: object) -> str:
+    if isinstance(value, int) and abs(value) >= 1 << 64:  # in hexadecimal it may have more digits than can be printed
+        return hex(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _toml_data(value: object, where: str, depth: int) -> object:
+    """The same as of YAML: text, whatever its type."""
+    if isinstance(value, str | int | float):
+        return _toml_word(value)
+    if not isinstance(value, dict | list):
+        raise ConfigError(where, "it holds a date or a time, which no setting is", "write it in quotation marks")
+    if not depth:
+        raise ConfigError(where, f"it nests more than {_DEEPEST} deep", "write it flatter")
+    if isinstance(value, list):
+        return [_toml_data(item, where, depth - 1) for item in value]
+    return {name: _toml_data(item, where, depth - 1) for name, item in value.items()}
 
 
 def _toml_line(text: str, name: str) -> int:

@@ -11,7 +11,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from willitcompile.errors import RequestError
-from willitcompile.model import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,8 +26,6 @@ class Style(NamedTuple):
     """Only what does not compile."""
 
     verbose: bool = False
-    limits: Limits = Limits()
-    """Those of the check, to say which of them was reached and what to type for more."""
 
 
 class Report(Protocol):

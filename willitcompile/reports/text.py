@@ -45,7 +45,7 @@ def _lines(check: CheckResult, style: Style) -> Iterator[str]:
     if check.result.truncated:
         yield "(the compiler printed more than is shown)"
     yield _summary(check, style)
-    for line in _explanation(check.result, style.limits):
+    for line in _explanation(check.result, check.limits):
         yield f"  {line}"
     for note in check.notes:
         yield f"  note: {safe_line(note)}"

@@ -5,13 +5,28 @@ from __future__ import annotations
 import struct
 import subprocess
 import sys
+import zlib
+from base64 import b64encode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from willitcompile.backends import launcher
-from willitcompile.backends.launcher import BrokenProtocolError, Reader, Seed, encode, lay_out, mkdir, run, write
+from willitcompile.backends.launcher import (
+    BrokenProtocolError,
+    Reader,
+    Seed,
+    encode,
+    hello,
+    lay_out,
+    mkdir,
+    next_job,
+    pack,
+    run,
+    unwrap,
+    write,
+)
 from willitcompile.backends.supervision import Ending
 from willitcompile.model import CompileJob, Limits
 
@@ -46,11 +61,15 @@ def test_there_is_a_small_static_program_for_each_machine(machine: str, number: 
     program = launcher.binary(machine)
     assert program[:6] == b"\x7fELF\x02\x01"
     assert int.from_bytes(program[18:20], "little") == number
-    assert len(program) < 16384
+    assert len(program) < 20480
     start, size, count = (int.from_bytes(program[a:b], "little") for a, b in ((32, 40), (54, 56), (56, 58)))
     headers = [struct.unpack_from("<II", program, start + i * size) for i in range(count)]
     assert not [kind for kind, _ in headers if kind in {2, 3}], "it wants a dynamic linker"
     assert not [flags for _, flags in headers if flags & 3 == 3], "memory both writable and executable"
+    in_file = [int.from_bytes(program[start + i * size + 32 : start + i * size + 40], "little") for i in range(count)]
+    assert all(bytes_ for (kind, _), bytes_ in zip(headers, in_file, strict=True) if kind == 1), (
+        "Linux 6.5 may not load"
+    )
 
 
 @pytest.mark.parametrize("machine", ["", "riscv64", "../x", "ppc64le"])
@@ -95,6 +114,33 @@ def test_a_job_without_more_runs_as_it_says() -> None:
     assert kinds["a"] == b"caf\xe9.c"
     assert kinds["x"][40:] == b"src"
     assert set(kinds) == {"c", "a", "x"}
+
+
+def test_what_is_inherited_comes_after_what_is_given() -> None:
+    job = CompileJob("gcc-12", "c", {}, ("gcc",), environment={"A": "1"})
+    sent = records(b"".join(encode(job, environment={"B": "2"}, inherited=["PATH", "A"])))
+    assert [each for each in sent if each[0] in "ei"] == [("e", b"B=2"), ("e", b"A=1"), ("i", b"PATH"), ("i", b"A")]
+
+
+def test_the_next_job_and_a_greeting_are_records() -> None:
+    assert records(next_job()) == [("n", b"")]
+    assert records(hello(b"\0nonce")) == [("h", b"\0nonce")]
+    assert records(hello(bytes(64))) == [("h", bytes(64))]
+    for size in (0, 65):
+        with pytest.raises(ValueError, match=f"a nonce of {size} bytes"):
+            hello(bytes(size))
+
+
+@given(st.lists(st.binary(max_size=200)))
+def test_a_tape_is_one_stream_of_raw_deflate(pieces: list[bytes]) -> None:
+    unpacker = zlib.decompressobj(-15)
+    assert unpacker.decompress(pack(iter(pieces))) == b"".join(pieces)
+    assert unpacker.eof
+    assert not unpacker.unused_data
+
+
+def test_a_tape_is_smaller_than_its_records() -> None:
+    assert len(pack(lay_out({"a.c": b"int x;\n" * 100_000}))) < 2000
 
 
 def test_content_is_not_copied() -> None:
@@ -176,6 +222,72 @@ def test_a_failure_is_read() -> None:
     assert reader.ending.exit_code is None
 
 
+def test_a_greeting_is_read_with_and_without_what_came_before() -> None:
+    reader = Reader(10)
+    reader.feed(frame("H", b"nonce") + frame("O", b"out") + ending())
+    assert (reader.greeted, reader.stdout, reader.ready) == (b"nonce", b"out", True)
+    reader = Reader(10)
+    reader.feed(frame("R", b"1"))
+    assert reader.greeted is None
+    reader.feed(frame("H", b"nonce"))
+    assert (reader.greeted, reader.ending) == (b"nonce", None)
+    reader = Reader(10, ready=True)
+    reader.feed(frame("H", bytes(64)) + ending())
+    assert reader.greeted == bytes(64)
+
+
+@given(st.sampled_from("ROETF"), st.binary(max_size=4091))
+def test_a_line_is_a_frame(kind: str, payload: bytes) -> None:
+    line = b"17 " + b64encode(frame(kind, payload))
+    assert unwrap(line, 17) == unwrap(line + b"\n", 17) == frame(kind, payload)
+    for number in (0, 16, 18):
+        with pytest.raises(BrokenProtocolError):
+            unwrap(line, number)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\n",
+        b"UgEAAAAx\n\n",
+        b"UgEAAAAx\r\n",
+        b" UgEAAAAx",
+        b"UgEA AAAx",
+        b"UgEAAAAx=",
+        b"UgEAAAA",
+        b"UgEAAAA=",  # a payload that is not there
+        b"UgAAAAAx",  # one that is too long
+        b"UgEAAA==",
+        b"TwIAAABhYh==",  # bits that are lost
+        b"TwEAAABh\0",
+        b"-_EAAAAx",
+        "UgEAAAA\u00e9".encode(),
+        b"panic: no launcher",
+        b64encode(frame("O", bytes(4092))),
+    ],
+)
+def test_a_line_that_is_no_frame_is_refused(line: bytes) -> None:
+    with pytest.raises(BrokenProtocolError):
+        unwrap(b"0 " + line, 0)
+
+
+@pytest.mark.parametrize("line", [b"UgEAAAAx", b" UgEAAAAx", b"00 UgEAAAAx", b"0  UgEAAAAx", b"+0 UgEAAAAx", b"0"])
+def test_a_line_has_a_number_in_one_way(line: bytes) -> None:
+    assert unwrap(b"0 UgEAAAAx", 0) == frame("R", b"1")
+    with pytest.raises(BrokenProtocolError):
+        unwrap(line, 0)
+
+
+@given(st.binary(max_size=100))
+def test_no_line_is_read_in_two_ways(line: bytes) -> None:
+    try:
+        found = unwrap(b"0 " + line, 0)
+    except BrokenProtocolError:
+        return
+    assert b64encode(found) == line.removesuffix(b"\n")
+
+
 @given(st.lists(st.tuples(st.sampled_from("OE"), st.binary(max_size=40)), max_size=10), st.data())
 def test_it_does_not_matter_how_the_bytes_were_cut(frames: list[tuple[str, bytes]], data: st.DataObject) -> None:
     stream = frame("R", b"1") + b"".join(frame(*each) for each in frames) + ending()
@@ -197,6 +309,12 @@ def test_it_does_not_matter_how_the_bytes_were_cut(frames: list[tuple[str, bytes
         frame("R", b"2"),
         frame("R", b"1") * 2,
         frame("R", b"1") + frame("?"),
+        frame("H", b"nonce") + frame("R", b"1"),
+        frame("H", b"nonce") * 2,
+        frame("H", bytes(65)),
+        frame("H", b"nonce") + frame("O", b"x") + frame("H", b"nonce"),
+        frame("R", b"1") + frame("O", b"x") + frame("H", b"nonce"),
+        frame("R", b"1") + ending() + frame("H", b"nonce"),
         frame("R", b"1") + frame("\xff"),
         frame("R", b"1") + frame("T", b"short"),
         frame("R", b"1") + ending(stopped=5),

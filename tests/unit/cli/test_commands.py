@@ -12,8 +12,8 @@ from willitcompile import __version__, backends
 from willitcompile import cli as package
 from willitcompile.backends import docker as real_docker
 from willitcompile.backends import sandbox as real_sandbox
-from willitcompile.backends.fake import TOOLCHAINS
-from willitcompile.cli import doctor
+from willitcompile.backends.fake import TOOLCHAINS, FakeBackend
+from willitcompile.cli import clean, doctor
 from willitcompile.model import Finding
 from willitcompile.reports import REPORTS
 
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeAlias
 
+    from willitcompile.backends import Opening
+
     Cli: TypeAlias = Callable[..., "tuple[int, str, str]"]
 
 NO_DOCKER = Finding("docker", False, "gone")
+TWO = {name: backends.BACKENDS[name] for name in ("docker", "sandbox")}
 
 COMMANDS = ("check", "environments", "doctor", "images", "clean", "version")
 
@@ -58,9 +61,13 @@ class TestEnvironments:
 
 
 class TestDoctor:
+    @pytest.fixture(autouse=True)
+    def two(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(doctor, "BACKENDS", TWO)
+
     def findings(self, monkeypatch: pytest.MonkeyPatch, *findings: Finding, docker: Finding = NO_DOCKER) -> None:
-        monkeypatch.setattr(real_sandbox, "doctor", lambda: list(findings))
-        monkeypatch.setattr(real_docker, "doctor", lambda: [docker])
+        monkeypatch.setattr(real_sandbox, "doctor", lambda _: list(findings))
+        monkeypatch.setattr(real_docker, "doctor", lambda _: [docker])
 
     def test_good_bad_and_unneeded_are_told_apart(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         good, bad = Finding("gcc", True, "gcc 12"), Finding("landlock", False, "none\x1b[2J", "update Linux")
@@ -100,15 +107,80 @@ class TestDoctor:
 
 
 class TestClean:
+    @pytest.fixture(autouse=True)
+    def two(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(clean, "BACKENDS", TWO)
+
     def test_says_what_was_cleared(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(real_sandbox, "clean", lambda: ["/dev/shm/x\n"])
-        monkeypatch.setattr(real_docker, "clean", list)
+        monkeypatch.setattr(real_sandbox, "clean", lambda _: ["/dev/shm/x\n"])
+        monkeypatch.setattr(real_docker, "clean", lambda _: [])
         assert cli("clean") == (0, "/dev/shm/x\\n\n", "")
 
     def test_says_that_there_was_nothing(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(real_sandbox, "clean", list)
-        monkeypatch.setattr(real_docker, "clean", list)
+        monkeypatch.setattr(real_sandbox, "clean", lambda _: [])
+        monkeypatch.setattr(real_docker, "clean", lambda _: [])
         assert cli("clean")[1] == "nothing to clear\n"
+
+
+class TestWhereInACluster:
+    """`--context`, `--namespace` and the section of the file that was named reach whatever opens a backend."""
+
+    @pytest.fixture
+    def openings(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> list[Opening]:
+        """What backends were opened, asked and cleared with."""
+        (project / "x.c").write_text("int x;\n")
+        (project / "cluster.yaml").write_text("kubernetes: {namespace: file, pods: 3}\n")
+        seen: list[Opening] = []
+        for command in (clean, doctor):
+            monkeypatch.setattr(command, "BACKENDS", {"sandbox": TWO["sandbox"]})
+        monkeypatch.setattr(real_sandbox, "clean", lambda opening: seen.append(opening) or [])
+        monkeypatch.setattr(real_sandbox, "doctor", lambda opening: seen.append(opening) or [Finding("x", True, "")])
+        return seen
+
+    @pytest.fixture
+    def options(self, openings: list[Opening]) -> Callable[..., object]:
+        def options(*argv: str) -> object:
+            def open_backend(_: str, opening: Opening) -> FakeBackend:
+                openings.append(opening)
+                return FakeBackend()
+
+            assert package.run(argv, open_backend) == 0
+            return openings.pop().options
+
+        return options
+
+    COMMANDS = (("check", "x.c"), ("environments",), ("doctor",), ("clean",))
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_is_told_to_every_command(
+        self, options: Callable[..., object], monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+    ) -> None:
+        assert options(*command) == {}
+        asked = options(*command, "--context", "kind", "--namespace", "flag", "--config", "cluster.yaml")
+        assert asked == {"kubernetes": {"context": "kind", "namespace": "flag", "pods": "3"}}
+        monkeypatch.setenv("WIC_NAMESPACE", "variable")
+        assert options(*command) == {"kubernetes": {"namespace": "variable"}}
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    @pytest.mark.usefixtures("openings")
+    def test_is_refused_where_it_is_no_name(self, cli: Cli, command: tuple[str, ...]) -> None:
+        code, _, err = cli(*command, "--namespace", "Builds")
+        assert code == 2
+        assert "use --namespace\n  namespace cannot be 'Builds': " in err
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_is_not_for_a_file_that_was_only_found(
+        self, cli: Cli, project: Path, openings: list[Opening], command: tuple[str, ...]
+    ) -> None:
+        (project / "willitcompile.yaml").write_text("kubernetes: {namespace: kube-system}\n")
+        code, _, err = cli(*command)
+        assert (code, openings) == (2, [])
+        assert "try: name it: --config willitcompile.yaml" in err
+
+    def test_images_of_the_file_are_told_too(self, cli: Cli, project: Path, openings: list[Opening]) -> None:
+        (project / "willitcompile.yaml").write_text("images: gcc-13=registry.example.org/gcc:13\n")
+        assert "note: willitcompile.yaml chooses images" in cli("doctor")[2]
+        assert openings[0].images == ("gcc-13=registry.example.org/gcc:13",)
 
 
 @pytest.mark.parametrize("line", ["version", "--version"])

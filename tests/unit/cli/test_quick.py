@@ -59,6 +59,7 @@ def test_what_it_reads_is_what_typer_reads(argv: list[str]) -> None:
         "-c gcc,clang --std=c++17 -s c++20 src",
         "-std=c++20 -Wall -Wextra -Iinclude -I lib -DA=1 -D B --flag=-O2 --link x.cpp",
         "- -lc++ -qv -j4 --timeout 3 --memory=1G --cpus 1 --max-output 1K -f json -o out.json",
+        "--context kind-kind --namespace=builds x.c",
         "--color never --config c.yaml --max-file-size 1M --max-unit-size 2M -b sandbox -- -odd.c",
         "",
     ],

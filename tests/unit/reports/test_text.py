@@ -159,7 +159,7 @@ def test_an_error_on_the_way_comes_after_what_was_found(result: Make) -> None:
 
 
 def test_limits_are_those_of_the_check(result: Make) -> None:
-    report = text(result(verdict=Verdict.TIMEOUT), limits=Limits(wall_seconds=0.5))
+    report = text(result(verdict=Verdict.TIMEOUT, limits=Limits(wall_seconds=0.5)))
     assert "stopped after 0.5 s; for more time: --timeout 1" in report
 
 

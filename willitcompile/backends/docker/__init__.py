@@ -28,7 +28,7 @@ def open_backend(opening: Opening) -> DockerBackend:
         raise
 
 
-def clean() -> list[str]:
+def clean(opening: Opening) -> list[str]:  # noqa: ARG001 - it needs no settings
     """Clear away what killed runs left in the daemon. Returns what was cleared."""
     from willitcompile.backends.docker.engine import connect
     from willitcompile.backends.docker.leftovers import clear_stale
@@ -43,7 +43,7 @@ def clean() -> list[str]:
         engine.close()
 
 
-def doctor() -> list[Finding]:
+def doctor(opening: Opening) -> list[Finding]:  # noqa: ARG001
     """What Docker offers here."""
     from willitcompile.backends.docker.health import findings
 

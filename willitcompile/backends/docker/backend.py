@@ -7,29 +7,30 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from willitcompile.backends import Cancelled, cores
+from willitcompile.backends.clients import client_name
+from willitcompile.backends.containers import out_of_memory, result
 from willitcompile.backends.docker import ready as ready_images
 from willitcompile.backends.docker.channel import Container, Silent
 from willitcompile.backends.docker.container import SESSION, create_body
-from willitcompile.backends.docker.engine import Cancelled, EngineError, Gone
+from willitcompile.backends.docker.engine import EngineError, Gone
 from willitcompile.backends.docker.images import Images
-from willitcompile.backends.docker.leftovers import clear_stale, client_name, remove_session
-from willitcompile.backends.docker.pool import Pool, PoolClosed
+from willitcompile.backends.docker.leftovers import clear_stale, remove_session
 from willitcompile.backends.launcher import MACHINES
+from willitcompile.backends.pool import Pool, PoolClosed
 from willitcompile.backends.seccomp import bpf_filter
 from willitcompile.errors import BackendFailed, BackendUnavailable, Interrupted, ToolchainMissing
-from willitcompile.model import CompileResult, Verdict
+from willitcompile.model import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
     from types import TracebackType
 
     from willitcompile.backends import CancelToken, Opening, Wanted
-    from willitcompile.backends.docker.channel import Outcome
     from willitcompile.backends.docker.engine import Engine
     from willitcompile.backends.docker.ready import Ready
-    from willitcompile.model import CompileJob, Limits, Toolchain
+    from willitcompile.model import CompileJob, CompileResult, Toolchain
 
-ISOLATION = "container"
 ATTEMPTS = 3
 """A compile whose container or daemon was lost is as good as one that never began: it is run again."""
 RETURN_SECONDS = 20.0
@@ -50,6 +51,8 @@ class DockerBackend:
     """Runs each job in a container of its own, thrown away afterwards."""
 
     name = "docker"
+    limits = Limits()
+    fetches = True
 
     def __init__(self, engine: Engine, opening: Opening) -> None:
         """`engine` has been greeted, and is closed with this. Raises BackendUnavailable, and ConfigError for wrong
@@ -93,7 +96,17 @@ class DockerBackend:
         except (EngineError, Gone):
             return False
 
-    def expect(self, toolchain: str, limits: Limits, count: int, at_once: int) -> None:
+    def at_once(self, jobs: int) -> int:
+        return jobs or cores()
+
+    def expect(
+        self,
+        toolchain: str,
+        limits: Limits,
+        count: int,
+        at_once: int,
+        cancel: CancelToken | None = None,  # noqa: ARG002
+    ) -> None:
         if ready := self._ready.get(toolchain):
             self._pool.expect(_kind(ready, limits), count, at_once)
 
@@ -196,6 +209,7 @@ class DockerBackend:
             raise BackendFailed("compile with Docker", "the backend was closed", "open another one")
         if cancel is not None and cancel.cancelled:
             raise Cancelled
+        compiler, digest = ready.toolchain.compilers.get(job.language, ""), self._digests[job.toolchain]
         kind = _kind(ready, job.limits)
         container = self._pool.take(kind, cancel)
         self._running.add(container)
@@ -208,7 +222,7 @@ class DockerBackend:
             memory_ran_out = isinstance(error, Gone) and self._was_out_of_memory(container)
             container.discard()  # comes back when nothing of it runs any more
             if memory_ran_out:
-                return _result(job, ready, self._digests[job.toolchain], None)
+                return out_of_memory(compiler, digest)
             raise
         finally:
             self._running.discard(container)
@@ -220,7 +234,7 @@ class DockerBackend:
                 outcome.ending.failure,
                 "give it room: --memory 2G" if "space" in outcome.ending.failure else "will-it-compile doctor",
             )
-        return _result(job, ready, self._digests[job.toolchain], outcome)
+        return result(job, outcome, compiler=compiler, image=digest)
 
     def _was_out_of_memory(self, container: Container) -> bool:
         """Whether the kernel has killed the launcher itself for what its job took."""
@@ -254,39 +268,4 @@ def _kind(ready: Ready, limits: Limits) -> _Kind:
             output_bytes=told_later.output_bytes,
             file_bytes=told_later.file_bytes,
         ),
-    )
-
-
-def _result(job: CompileJob, ready: Ready, digest: str, outcome: Outcome | None) -> CompileResult:
-    """`outcome` is None where nothing is known but that memory ran out."""
-    from willitcompile.backends.verdicts import judge
-
-    compiler = ready.toolchain.compilers.get(job.language, "")
-    if outcome is None:
-        return CompileResult(Verdict.OUT_OF_MEMORY, None, b"", b"", 0.0, compiler, ISOLATION, digest, limit="memory")
-    ending = outcome.ending
-    truncated = ending.stopped == "output"
-    verdict, limit = judge(
-        exit_code=ending.exit_code,
-        killed_by=ending.signal,
-        stopped=None if truncated else ending.stopped,
-        oom_kills=ending.oom_kills,
-        process_limit_hits=ending.process_limit_hits,
-        truncated=truncated,
-        stderr=outcome.stderr,
-        rejected_exit_codes=job.rejected_exit_codes,
-    )
-    return CompileResult(
-        verdict=verdict,
-        exit_code=None if limit in {"wall", "memory", "output"} else ending.exit_code,
-        stdout=outcome.stdout,
-        stderr=outcome.stderr,
-        duration_seconds=ending.duration_seconds,
-        compiler=compiler,
-        isolation=ISOLATION,
-        image=digest,
-        truncated=truncated,
-        limit=limit,
-        signal=None if limit else ending.signal,
-        peak_memory_bytes=ending.peak_memory_bytes,
     )

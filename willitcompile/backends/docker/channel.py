@@ -5,9 +5,11 @@ from __future__ import annotations
 import _socket
 import select
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from willitcompile.backends.docker.engine import Cancelled, EngineError, Gone
+from willitcompile.backends import Cancelled
+from willitcompile.backends.containers import Outcome
+from willitcompile.backends.docker.engine import EngineError, Gone
 from willitcompile.backends.docker.podman import adapted
 from willitcompile.backends.launcher import BrokenProtocolError, Reader
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
     from willitcompile.backends import CancelToken
     from willitcompile.backends.docker.engine import Connection, Engine
-    from willitcompile.backends.supervision import Ending
     from willitcompile.model import Limits
 
 START_SECONDS = 120.0
@@ -33,14 +34,6 @@ _LARGEST_FRAME = 16 << 20
 
 class Silent(Gone):
     """The job's time is long over, and its launcher says nothing: another one would do no better."""
-
-
-class Outcome(NamedTuple):
-    """What a job printed, within its limit, and how it ended."""
-
-    stdout: bytes
-    stderr: bytes
-    ending: Ending
 
 
 class Container:

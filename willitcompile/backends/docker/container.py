@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from willitcompile.backends.containers import UID, environment
 from willitcompile.backends.seccomp import container_profile
 from willitcompile.backends.supervision import FILE_CACHE_BYTES
 from willitcompile.model import MIB
@@ -21,7 +22,6 @@ SESSION = "will-it-compile.session"
 
 ROOT = "/work"
 LAUNCHER = "/will-it-compile/launcher"
-UID = 1000
 IDLE_SECONDS = 300
 """A container that waits longer than this for a job ends itself. Its client's end ends it at once, unless the daemon
 was killed in that moment."""
@@ -31,8 +31,7 @@ _FILES_OPEN = 1024
 _MOST_FILES = 200_000
 """In its tmpfs. Each takes the kernel a kilobyte, of which the size of the tmpfs knows nothing."""
 
-ENVIRONMENT = {"HOME": f"{ROOT}/tmp", "TMPDIR": f"{ROOT}/tmp", "LC_ALL": "C"}
-"""What every compile finds set, besides PATH."""
+ENVIRONMENT = environment(ROOT)
 
 
 def create_body(image: str, limits: Limits, labels: Mapping[str, str]) -> dict[str, Any]:

@@ -56,10 +56,6 @@ class Gone(Exception):
     """The daemon cannot be reached, or left in the middle of an answer."""
 
 
-class Cancelled(Exception):
-    """What was asked for is wanted no more."""
-
-
 class Reply(NamedTuple):
     status: int
     headers: Mapping[str, str]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from willitcompile import toolchains
 from willitcompile.backends import Wanted
 from willitcompile.backends.docker import ready as ready_images
-from willitcompile.backends.docker.references import OFFICIAL, Candidate, candidates, known_names, pins, split, to_pull
+from willitcompile.backends.references import OFFICIAL, Candidate, candidates, known_names, pins, split, to_pull
 from willitcompile.errors import ToolchainMissing
 
 if TYPE_CHECKING:

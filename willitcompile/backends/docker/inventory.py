@@ -8,7 +8,7 @@ from willitcompile import toolchains
 from willitcompile.backends import Opening
 from willitcompile.backends.docker.engine import EngineError, Gone
 from willitcompile.backends.docker.images import Images
-from willitcompile.backends.docker.references import known_names, pins, to_pull
+from willitcompile.backends.references import known_names, pins, to_pull
 from willitcompile.errors import BackendFailed
 
 if TYPE_CHECKING:

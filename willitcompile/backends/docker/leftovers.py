@@ -6,12 +6,11 @@ wrong moment.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from willitcompile.backends.clients import is_dead
 from willitcompile.backends.docker.container import MANAGED, SESSION
 from willitcompile.backends.docker.engine import EngineError, Gone
 
@@ -24,45 +23,6 @@ _YOUNG_SECONDS = 300.0
 """A client on another machine, of which nothing can be known from here, starts what it has created well before."""
 _REMOVAL_SECONDS = 30.0
 _AGAIN_SECONDS = 0.02
-
-
-@cache
-def client_name() -> str:
-    """This process, as no other is called: `<boot>.<pid namespace>.<pid>.<start time>`."""
-    return _name_of(str(os.getpid())) or f"unknown.{os.getpid()}"
-
-
-def _name_of(pid: str) -> str | None:
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            boot = file.read().strip()
-        namespace = os.readlink("/proc/self/ns/pid").strip("pid:[]")
-        with open(f"/proc/{pid}/stat", "rb") as stat:
-            fields = stat.read().rpartition(b")")[2].split()
-    except OSError:
-        return None
-    return f"{boot}.{namespace}.{pid}.{fields[19].decode()}"
-
-
-def _is_dead(session: str) -> bool | None:
-    """Whether the process that made it has ended; None where that cannot be known here."""
-    client = session.partition("/")[0]
-    parts = client.split(".")
-    ours = client_name().split(".")
-    if len(parts) != 4 or len(ours) != 4 or parts[:2] != ours[:2] or not parts[2].isdecimal():
-        return None
-    number = int(parts[2][:10])
-    try:
-        if not 0 < number < 1 << 31 or len(parts[2]) > 10:
-            return True  # nobody's
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass
-    # Of another user's process /proc may say nothing.
-    name = _name_of(str(number))
-    return None if name is None else name != client
 
 
 def remove_session(engine: Engine, session: str) -> None:
@@ -94,7 +54,7 @@ def _is_stale(container: dict[str, Any]) -> bool:
     session = (container.get("Labels") or {}).get(SESSION)
     if not session:
         return False  # somebody's own, of an image of ours
-    dead = _is_dead(session)
+    dead = is_dead(session.partition("/")[0])
     if dead is not None:
         return dead
     age = time.time() - float(container.get("Created") or 0)

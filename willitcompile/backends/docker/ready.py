@@ -14,10 +14,11 @@ from base64 import b64decode, b64encode
 from binascii import crc32
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from willitcompile.backends import compilers, launcher
+from willitcompile.backends import compilers, containers, launcher
 from willitcompile.backends.compilers import Answer, Unusable
+from willitcompile.backends.containers import GO_CACHE, SEEDS, UID
 from willitcompile.backends.docker.channel import Container
-from willitcompile.backends.docker.container import ENVIRONMENT, LAUNCHER, MANAGED, ROOT, SESSION, UID, hardened
+from willitcompile.backends.docker.container import ENVIRONMENT, LAUNCHER, MANAGED, ROOT, SESSION, hardened
 from willitcompile.backends.docker.engine import EngineError, Gone, quoted
 from willitcompile.errors import BackendFailed
 from willitcompile.languages.c_family import CPP, DRIVERS, C
@@ -38,10 +39,6 @@ _ABOUT = "will-it-compile.toolchain"
 
 _ANY_MACHINE = "x86_64"
 """Whose launcher stands for all of its version."""
-
-GO_CACHE = "/will-it-compile/go-build"
-SEEDS = f"{GO_CACHE}/seeds"
-"""The names of the files of a compiled standard library, one a line. Our own Go images bring it."""
 
 _ASKING = Limits(wall_seconds=20, memory_bytes=2 * GIB, output_bytes=4 * MIB)
 _COMPILING_GO = Limits(wall_seconds=1800, memory_bytes=4 * GIB, processes=1024)
@@ -391,13 +388,10 @@ def remove(engine: Engine, image: str) -> bool:
 
 def records(ready: Ready, job: CompileJob, seccomp: bytes) -> Iterator[bytes]:
     """A job as its launcher is told it. Raises ValueError for a path that is not inside of the job."""
-    seeds = []
-    if ready.seeds:
-        place = ".cache/go-build"
-        seeds.append(launcher.Seed(SEEDS, GO_CACHE, place))
-        yield launcher.mkdir("tmp/.cache") + launcher.mkdir(f"tmp/{place}")
-        # Told that old files were looked for today, or each job would do it: half a second for nothing.
-        yield from launcher.write(f"tmp/{place}/trim.txt", str(int(time.time())).encode())
-    argv = (ready.programs[job.argv[0]], *job.argv[1:])
-    environment = {**ENVIRONMENT, **ready.environment}
-    yield from launcher.encode(job, argv=argv, environment=environment, seccomp=seccomp, seeds=seeds)
+    return containers.records(
+        job,
+        argv=(ready.programs[job.argv[0]], *job.argv[1:]),
+        variables={**ENVIRONMENT, **ready.environment},
+        seccomp=seccomp,
+        seeds=ready.seeds,
+    )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from willitcompile.backends.docker.engine import EngineError, Gone, quoted
-from willitcompile.backends.docker.references import PINNED, split
+from willitcompile.backends.references import PINNED, split
 from willitcompile.errors import BackendFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from willitcompile.backends.docker.engine import Engine
-    from willitcompile.backends.docker.references import Candidate
+    from willitcompile.backends.references import Candidate
 
 SILENT_SECONDS = 120.0
 """A pull that says nothing for so long hangs."""

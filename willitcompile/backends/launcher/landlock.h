@@ -5,19 +5,12 @@
 
 #pragma once
 
+#include <linux/limits.h>
+
 #include "system.h"
 
 enum { EXECUTE = 1, WRITE_FILE = 2, READ_FILE = 4, READ_DIRECTORY = 8, TRUNCATE = 1 << 14, IOCTL_DEVICE = 1 << 15 };
 enum { ON_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEVICE };
-
-/* linux/dirent.h of the kernel itself: what getdents64 gives. */
-struct entry {
-    uint64_t inode, offset;
-    uint16_t size;
-    uint8_t kind;
-    char name[];
-};
-enum { DIRECTORY = 4, LINK = 10 };
 
 /* Let it be used in this way. What is not there needs no rule. */
 static long let(long rules, const char *path, uint64_t rights, bool is_directory)
@@ -39,24 +32,49 @@ static long let(long rules, const char *path, uint64_t rights, bool is_directory
     return error;
 }
 
-/* Everything of the image, but of the kernel's own file systems and of the root that jobs lie in. */
-static long let_image(long rules, const char *root)
+/* What the job is not to see, besides the kernel's own file systems: directories, and a NULL at the end. */
+static const char *hidden[64];
+
+static bool is_hidden(const char *path)
 {
-    long directory = SYS(openat, AT_FDCWD, "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC), error = 0, count;
-    while (!error && (count = SYS(getdents64, directory, scratch, sizeof scratch)) > 0) {
+    for (const char **each = hidden; *each; each++)
+        if (same(path, *each))
+            return true;
+    return same(path, "/proc") || same(path, "/sys") || same(path, "/dev") || same(path, "/run") ||
+           same(path, "/etc/hosts") || same(path, "/etc/hostname") || same(path, "/etc/resolv.conf");
+}
+
+static bool has_hidden(const char *path)
+{
+    /* What an engine writes into an image tells where it runs. */
+    if (same(path, "/etc"))
+        return true;
+    for (const char **each = hidden; *each; each++)
+        if (starts_with(*each, path) && (*each)[length(path)] == '/')
+            return true;
+    return false;
+}
+
+/* Everything of the image below a directory, but what is hidden. */
+static long let_image(long rules, const char *path)
+{
+    char list[2048], bytes[PATH_MAX];
+    long directory = SYS(openat, AT_FDCWD, *path ? path : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC), error = 0, count;
+    while (!error && (count = SYS(getdents64, directory, list, sizeof list)) > 0) {
         for (long at = 0; !error && at < count;) {
-            struct entry *found = (struct entry *)(scratch + at);
+            struct entry *found = (struct entry *)(list + at);
             at += found->size;
-            char bytes[300];
-            struct text path = {bytes, sizeof bytes, 0};
-            add(&path, "/");
-            add(&path, found->name);
-            bool is_ours = starts_with(root, bytes) && (!root[path.used] || root[path.used] == '/');
-            if (is_ours || found->name[0] == '.' || same(bytes, "/proc") || same(bytes, "/sys") || same(bytes, "/dev") ||
-                same(bytes, "/run"))
+            struct text below = {bytes, sizeof bytes, 0};
+            add(&below, path);
+            add(&below, "/");
+            add(&below, found->name);
+            if (is_dots(found->name) || is_hidden(bytes))
                 continue;
-            error = let(rules, bytes, READ_FILE | READ_DIRECTORY | EXECUTE,
-                        found->kind == DIRECTORY || found->kind == LINK);
+            if (!has_hidden(bytes))
+                error = let(rules, bytes, READ_FILE | READ_DIRECTORY | EXECUTE,
+                            found->kind == DIRECTORY || found->kind == LINK);
+            else if (found->kind == DIRECTORY)
+                error = let_image(rules, bytes);
         }
     }
     SYS(close, directory);
@@ -67,7 +85,7 @@ static long let_image(long rules, const char *root)
  * Keep the image to read and run, the sources to read, the job's tmp to write, and three devices. Without Landlock in
  * the kernel (5.19 and later) nothing is given up: the container stands by itself.
  */
-static long give_up_files(const char *root)
+static long give_up_files(void)
 {
     long version = call(__NR_landlock_create_ruleset, 0, 0, 1 /* ask for the version */, 0, 0);
     /* The first version lets nothing be moved from one directory to another, which compilers do. */
@@ -81,7 +99,7 @@ static long give_up_files(const char *root)
     long rules = call(__NR_landlock_create_ruleset, (long)&what, size, 0, 0, 0);
     if (rules < 0)
         return rules;
-    long error = let_image(rules, root);
+    long error = let_image(rules, "");
     static const char *const DEVICES[] = {"/dev/null", "/dev/zero", "/dev/urandom"};
     for (int i = 0; !error && i < 3; i++)
         error = let(rules, DEVICES[i], READ_FILE | WRITE_FILE, false);

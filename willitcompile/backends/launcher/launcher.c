@@ -2,27 +2,38 @@
  * Process 1 of a compile container. It waits on stdin for a job, lays out the job's files, confines and runs the
  * compiler, and tells on stdout what that printed and how it ended; __init__.py speaks the other side.
  *
- *     launcher ROOT IDLE_SECONDS
+ *     launcher ROOT IDLE_SECONDS [PART…]
  *
- * ROOT is an empty writable directory in memory. Both directions consist of a kind (one byte), the length of what
- * follows (four bytes, little-endian), and the payload. Paths are relative to ROOT, which gets src and tmp.
+ * ROOT is an empty writable directory in memory, or the name of one that is made in such a directory. Both directions
+ * consist of a kind (one byte), the length of what follows (four bytes, little-endian), and the payload. Paths are
+ * relative to ROOT, which gets src and tmp.
+ *
+ * Where PARTs are given, the records come from these files, which are one stream of raw deflate together, and stdin is
+ * not looked at. Each frame is then a line on stdout, which goes through a container's log as it is: its number from 0
+ * in decimal, a space, base64. After the last record it exits with 0, or before with 1 where it cannot go on.
  *
  *     d PATH                a directory
  *     f PATH NUL CONTENT    a file that is only read; w is one that may be written
- *     s LIST NUL FROM NUL TO   for each line of the file LIST a symbolic link TO/line that leads to FROM/line
+ *     s LIST NUL FROM NUL TO   for each line of the file LIST a symbolic link TO/line that leads to FROM/line; where
+ *                           there is no LIST, none
  *     c PATH                close a directory: nothing is added to it any more
  *     a WORD, e NAME=VALUE  the next word of the command line, the next variable of its environment
+ *     i NAME                a variable as the launcher has it, if it does and none of that name was given
  *     p FILTER              confine the compile: by this seccomp filter, an array of struct sock_filter, and by Landlock
  *     x LIMITS WORKDIR      run it; struct limits. Each x is answered by one T or F. Files stay, the rest is forgotten.
+ *     n                     begin anew: what jobs have left is removed
+ *     h NONCE               say H, to whoever has not been there for the R
  *
  *     R VERSION             ready
+ *     H NONCE               what was before is done
  *     O BYTES, E BYTES      what the compile printed on stdout, on stderr
  *     T ENDING              it ended; struct ending
  *     F TEXT                it could not be started
  *
- * The end of stdin is a leash: whoever asked is gone, so everything is killed. Nothing that runs in the container can
- * reach this process: it handles no signal, so the kernel drops what its own namespace sends to process 1, and it is
- * not dumpable, so that nobody of the same user may open its memory or its descriptors.
+ * The end of stdin is a leash: whoever asked is gone, so everything is killed; and so it is by a SIGTERM from outside
+ * of the container. Nothing that runs in it can reach this process: the kernel drops what its own namespace sends to
+ * process 1, but for the two signals that are read here and tell where they are from, and it is not dumpable, so that
+ * nobody of the same user may open its memory or its descriptors.
  *
  * It is built without a C library, and must do in an image that has none.
  */
@@ -34,7 +45,10 @@
 #include <linux/seccomp.h>
 #include <linux/wait.h>
 
+#include "input.h"
 #include "landlock.h"
+#include "output.h"
+#include "sweep.h"
 #include "system.h"
 #include "usage.h"
 
@@ -53,176 +67,6 @@ struct ending {
 
 /* How often a running compile is looked at. */
 static const uint64_t TICK_NANOSECONDS = 50000000;
-
-/* A frame with its header is a page: a pipe that has room at all takes that much without blocking. */
-enum { HEADER = 5, FRAME = 4096 };
-
-/* ---- What goes out ---- */
-
-static uint64_t idle_nanoseconds;
-static char frame[FRAME];
-
-/* Send the frame whose payload stands at frame + HEADER. */
-static void send(char kind, uint32_t size)
-{
-    frame[0] = kind;
-    memcpy(frame + 1, &size, sizeof size);
-    size_t sent = 0;
-    while (sent < HEADER + size) {
-        /* Whoever has stopped to read may also be gone. */
-        struct pollfd ends[] = {{0, 0, 0}, {1, POLLOUT, 0}};
-        if (poll_for(ends, 2, idle_nanoseconds) == 0 || ends[0].revents)
-            end_everything(1);
-        long count = SYS(write, 1, frame + sent, HEADER + size - sent);
-        if (count > 0)
-            sent += count;
-        else if (count != -EINTR && count != -EAGAIN)
-            end_everything(1);
-    }
-}
-
-static void send_bytes(char kind, const void *payload, uint32_t size)
-{
-    memcpy(frame + HEADER, payload, size);
-    send(kind, size);
-}
-
-static bool is_room_for_a_frame(void)
-{
-    struct pollfd out = {1, POLLOUT, 0};
-    return poll_for(&out, 1, 0) != 0;
-}
-
-/* Why this job cannot be run; empty while it can. */
-static char failure[1024];
-
-static const struct {
-    int number;
-    const char *text;
-} ERRORS[] = {
-    {EPERM, "Operation not permitted"},
-    {ENOENT, "No such file or directory"},
-    {EIO, "Input/output error"},
-    {E2BIG, "Argument list too long"},
-    {ENOEXEC, "Exec format error"},
-    {EAGAIN, "Resource temporarily unavailable"},
-    {ENOMEM, "Cannot allocate memory"},
-    {EACCES, "Permission denied"},
-    {EEXIST, "File exists"},
-    {ENOTDIR, "Not a directory"},
-    {EISDIR, "Is a directory"},
-    {EINVAL, "Invalid argument"},
-    {EMFILE, "Too many open files"},
-    {ENOSPC, "No space left"},
-    {EROFS, "Read-only file system"},
-    {ENAMETOOLONG, "File name too long"},
-    {ENOSYS, "Function not implemented"},
-    {ELOOP, "Too many levels of symbolic links"},
-    {EDQUOT, "Disk quota exceeded"},
-};
-
-/* Remember the first thing that went wrong: "cannot write src/a.c: No space left (28)". */
-static void fail(const char *doing, const char *what, long error)
-{
-    if (failure[0])
-        return;
-    struct text text = {failure, sizeof failure, 0};
-    add(&text, "cannot ");
-    add(&text, doing);
-    add(&text, " ");
-    /* The reason behind it has to fit, too. */
-    text.room -= 100;
-    add(&text, what);
-    text.room += 100;
-    add(&text, ": ");
-    const char *name = "error";
-    for (size_t i = 0; i < sizeof ERRORS / sizeof *ERRORS; i++)
-        if (ERRORS[i].number == -error)
-            name = ERRORS[i].text;
-    add(&text, name);
-    add(&text, " (");
-    add_number(&text, -error);
-    add(&text, ")");
-}
-
-static void send_failure(void)
-{
-    send_bytes('F', failure, length(failure));
-    failure[0] = 0;
-}
-
-/* ---- What comes in ---- */
-
-static char input[65536];
-static size_t input_at, input_end;
-static uint32_t record_left; /* bytes of this record that were not taken yet */
-
-static void read_input(void)
-{
-    long count = SYS(read, 0, input, sizeof input);
-    if (count == -EINTR || count == -EAGAIN)
-        return;
-    if (count <= 0)
-        end_everything(0);
-    input_at = 0;
-    input_end = count;
-}
-
-/* Take up to `most` bytes from the input, waiting for the first; how many. */
-static size_t take(const char **bytes, size_t most)
-{
-    while (input_at == input_end) {
-        struct pollfd in = {0, POLLIN, 0};
-        if (poll_for(&in, 1, idle_nanoseconds) == 0)
-            end_everything(0);
-        read_input();
-    }
-    size_t count = input_end - input_at;
-    if (count > most)
-        count = most;
-    *bytes = input + input_at;
-    input_at += count;
-    return count;
-}
-
-/* Take the next bytes of this record; 0 at its end. */
-static size_t take_of_record(const char **bytes, size_t most)
-{
-    if (most > record_left)
-        most = record_left;
-    size_t count = most ? take(bytes, most) : 0;
-    record_left -= count;
-    return count;
-}
-
-/* Take up to `room` bytes of this record; how many. */
-static size_t take_bytes(void *to, size_t room)
-{
-    const char *bytes;
-    size_t taken = 0, count;
-    while (taken < room && (count = take_of_record(&bytes, room - taken))) {
-        memcpy((char *)to + taken, bytes, count);
-        taken += count;
-    }
-    return taken;
-}
-
-/* Take text up to a NUL or the end of the record. */
-static bool take_text(char *to, size_t room)
-{
-    const char *byte;
-    size_t used = 0;
-    while (take_of_record(&byte, 1) && *byte) {
-        if (used + 1 == room) {
-            to[used] = 0;
-            fail("take", to, -ENAMETOOLONG);
-            return false;
-        }
-        to[used++] = *byte;
-    }
-    to[used] = 0;
-    return true;
-}
 
 /* ---- Laying out the job's files ---- */
 
@@ -299,7 +143,8 @@ static void make_links(void)
         return;
     long file = SYS(openat, AT_FDCWD, list, O_RDONLY | O_CLOEXEC);
     if (file < 0) {
-        fail("read", list, file);
+        if (file != -ENOENT)
+            fail("read", list, file);
         return;
     }
     struct text target = {from, sizeof from, length(from)}, path = {to, sizeof to, length(to)}, line = {name, sizeof name, 0};
@@ -346,7 +191,7 @@ static struct sock_filter filter[BPF_MAXINSNS];
 static size_t filter_bytes;
 static struct limits limits;
 static char workdir[PATH_MAX];
-static const char *root; /* as it was given; where this process is */
+static char **inherited; /* this process's own environment */
 
 static void take_word(char **list, size_t *count, size_t room)
 {
@@ -357,6 +202,23 @@ static void take_word(char **list, size_t *count, size_t room)
     list[(*count)++] = words + words_used;
     words_used += take_bytes(words + words_used, record_left);
     words[words_used++] = 0;
+}
+
+static void inherit(char *name)
+{
+    struct text start = {name, PATH_MAX, length(name)};
+    add(&start, "=");
+    for (size_t i = 0; i < variable_count; i++)
+        if (starts_with(environment[i], name))
+            return;
+    for (char **own = inherited; *own; own++)
+        if (starts_with(*own, name)) {
+            if (variable_count + 1 == sizeof environment / sizeof *environment)
+                fail("take", name, -E2BIG);
+            else
+                environment[variable_count++] = *own;
+            return;
+        }
 }
 
 static void forget_job(void)
@@ -395,6 +257,9 @@ static void lower_limits(void)
     lower(RLIMIT_NOFILE, 1024, 1024);
     lower(RLIMIT_MEMLOCK, 0, 0);
     lower(RLIMIT_MSGQUEUE, 0, 0);
+    /* Fewer than this process may have: where there is no room for another pending signal of this user, the kernel
+     * forgets whom a SIGTERM is from. */
+    lower(RLIMIT_SIGPENDING, 1024, 1024);
     /* gcc raises its own stack to 64 MiB. */
     lower(RLIMIT_STACK, 8 << 20, 64 << 20);
     /* A second line: the wall clock ends a job well before. */
@@ -410,7 +275,7 @@ static long execute(void)
     for (const char *at = program; *at; at++)
         if (*at == '/')
             return SYS(execve, program, arguments, environment);
-    for (size_t i = 0; i < variable_count; i++)
+    for (size_t i = variable_count; i-- > 0;)
         if (starts_with(environment[i], "PATH="))
             path = environment[i] + 5;
     long worst = -ENOENT;
@@ -458,7 +323,7 @@ static struct problem become_compiler(int out, int err)
     SYS(rt_sigprocmask, SIG_SETMASK, defaults, NULL, SIGNAL_SET);
     if ((error = SYS(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) < 0)
         return (struct problem){"give up", "new privileges", error};
-    if (filter_bytes && (error = give_up_files(root)) < 0)
+    if (filter_bytes && (error = give_up_files()) < 0)
         return (struct problem){"give up", "what is not the job's", error};
     if ((error = SYS(chdir, workdir)) < 0)
         return (struct problem){"enter", workdir, error};
@@ -480,7 +345,7 @@ struct stream {
 /* Send on what can be read. False where it is more than may be. */
 static bool forward(struct stream *stream)
 {
-    size_t most = FRAME - HEADER;
+    size_t most = (parts ? FRAME_IN_LINE : FRAME) - HEADER;
     if (most > stream->left)
         most = stream->left + 1;
     long count = SYS(read, stream->pipe, frame + HEADER, most);
@@ -541,8 +406,6 @@ static bool reap(long compiler, int *status)
     return ended;
 }
 
-static int child_signals; /* becomes readable with each SIGCHLD, which is blocked */
-
 /* Until the compiler has ended, or has to: why. */
 static uint32_t watch(long compiler, int *status, struct stream *streams, uint64_t begin, uint64_t before_memory,
                       uint64_t before_threads, uint64_t *peak)
@@ -566,23 +429,25 @@ static uint32_t watch(long compiler, int *status, struct stream *streams, uint64
             tick = time + TICK_NANOSECONDS;
         }
         struct pollfd ready[] = {
-            {0, input_at == input_end ? POLLIN : 0, 0},
+            {leash, input_at == input_end ? POLLIN : 0, 0},
             {1, is_full ? POLLOUT : 0, 0},
-            {child_signals, POLLIN, 0},
+            {signals, POLLIN, 0},
             {is_full ? -1 : streams[0].pipe, POLLIN, 0},
             {is_full ? -1 : streams[1].pipe, POLLIN, 0},
         };
         uint64_t next = tick < deadline ? tick : deadline;
         if (poll_for(ready, 5, next > time ? next - time : 0) <= 0)
             continue;
-        if (ready[0].revents & ~POLLIN || ready[1].revents & ~POLLOUT)
+        if (ready[0].revents & ~POLLIN)
             end_everything(0);
+        if (ready[1].revents & ~POLLOUT)
+            end_everything(1);
         if (ready[0].revents)
             read_input();
         if (ready[1].revents)
             is_full = false;
         if (ready[2].revents)
-            SYS(read, child_signals, scratch, sizeof scratch);
+            heed_signals();
         for (int i = 0; i < 2; i++) {
             if (!ready[3 + i].revents)
                 continue;
@@ -654,6 +519,100 @@ static void run_job(void)
     send_bytes('T', &ending, sizeof ending);
 }
 
+/* ---- Where jobs lie ---- */
+
+static const char *root;       /* as it was given; where this process is */
+static const char *own_name;   /* of root in the directory that it was made in; NULL where it was there before */
+static char home[PATH_MAX];    /* root, as the kernel names it */
+
+static void make_directories(void)
+{
+    make_directory("src");
+    make_directory("tmp");
+    /* So that src cannot be moved away, where this directory is ours. */
+    SYS(fchmodat, AT_FDCWD, ".", 0555);
+}
+
+static void settle(void)
+{
+    long error = SYS(chdir, root);
+    if (error == -ENOENT) {
+        if ((error = SYS(mkdirat, AT_FDCWD, root, 0700)) < 0) {
+            fail("make", root, error);
+            return;
+        }
+        own_name = root;
+        for (const char *at = root; *at; at++)
+            if (*at == '/')
+                own_name = at + 1;
+        error = SYS(chdir, root);
+    }
+    if (error < 0 || (error = SYS(getcwd, home, sizeof home)) < 0)
+        fail("enter", root, error);
+    else
+        make_directories();
+}
+
+static void clear(const char *path, const char *spared)
+{
+    long error = sweep(path, spared);
+    if (error < 0)
+        fail("clear", path, error);
+}
+
+/*
+ * Leave nothing of the jobs before, wherever in a container they may write without Landlock. All that ran is dead. What
+ * is in no file they could not make, by the filter: shared memory and queues of System V, keys, sockets.
+ */
+static void begin_anew(void)
+{
+    static char where[PATH_MAX];
+    forget_job();
+    /* The directory that root is in may be open to all. */
+    long error = SYS(getcwd, where, sizeof where);
+    if (error < 0 || !same(where, home)) {
+        fail("find", root, error < 0 ? error : -ENOENT);
+        return;
+    }
+    clear(".", "");
+    if (own_name)
+        clear("..", own_name);
+    clear("/dev/shm", "");
+    clear("/dev/mqueue", "");
+    /* Where Kubernetes lets a container write why it ended. */
+    long file = SYS(openat, AT_FDCWD, "/dev/termination-log", O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
+    if (file >= 0)
+        SYS(close, file);
+    if (!failure[0])
+        make_directories();
+}
+
+/* The compile is not to see the directory of other jobs, or the files that they come from. */
+static bool hide(char *path, bool is_part)
+{
+    static char names[8192];
+    static size_t used, count;
+    size_t end = is_part ? 0 : 1;
+    if (is_part)
+        for (size_t i = 1; path[i]; i++)
+            end = path[i] == '/' ? i : end;
+    else
+        while (path[end] && path[end] != '/')
+            end++;
+    if (!end) /* a part in / */
+        end = length(path);
+    if (*path != '/' || used + end + 1 > sizeof names || count + 1 == sizeof hidden / sizeof *hidden)
+        return false;
+    memcpy(names + used, path, end);
+    names[used + end] = 0;
+    for (size_t i = 0; i < count; i++)
+        if (same(hidden[i], names + used))
+            return true;
+    hidden[count++] = names + used;
+    used += end + 1;
+    return true;
+}
+
 /* ---- Records ---- */
 
 static void take_record(char kind)
@@ -685,6 +644,13 @@ static void take_record(char kind)
     case 'e':
         take_word(environment, &variable_count, sizeof environment / sizeof *environment);
         break;
+    case 'i':
+        if (take_text(path, sizeof path - 1))
+            inherit(path);
+        break;
+    case 'n':
+        begin_anew();
+        break;
     case 'p':
         filter_bytes = take_bytes(filter, sizeof filter);
         if (record_left || filter_bytes % sizeof *filter)
@@ -701,14 +667,31 @@ static void take_record(char kind)
     }
 }
 
+static void answer(void)
+{
+    char nonce[64];
+    size_t size = take_bytes(nonce, sizeof nonce);
+    if (record_left)
+        fail("take", "the nonce", -EINVAL);
+    else
+        send_bytes('H', nonce, size);
+}
+
+static bool is_end(void)
+{
+    return parts && input_at == input_end && !read_parts();
+}
+
 static void take_records(void)
 {
-    for (;;) {
+    while (!is_end()) {
         char header[HEADER];
         record_left = sizeof header;
         take_bytes(header, sizeof header);
         memcpy(&record_left, header + 1, sizeof record_left);
-        if (!failure[0])
+        if (header[0] == 'h')
+            answer();
+        else if (!failure[0])
             take_record(header[0]);
         const char *rest;
         while (take_of_record(&rest, sizeof input))
@@ -733,8 +716,16 @@ __attribute__((used)) _Noreturn void launcher_main(long *stack)
     /* It kills whatever it can reach. Anywhere but in a container of its own that would be the user's session. */
     if (SYS(getpid) != 1)
         refuse("launcher: it runs only as process 1 of a container\n");
-    if (*stack != 3 || !number_at(argv[2]))
-        refuse("usage: launcher ROOT IDLE_SECONDS\n");
+    if (*stack < 3 || !number_at(argv[2]) || !hide(argv[1], false))
+        refuse("usage: launcher ROOT IDLE_SECONDS [PART...]\n");
+    for (long i = 3; i < *stack; i++)
+        if (!hide(argv[i], true))
+            refuse("launcher: parts need absolute paths, in a few directories\n");
+    if (*stack > 3) {
+        parts = argv + 3;
+        leash = -1;
+    }
+    inherited = argv + *stack + 1;
     idle_nanoseconds = number_at(argv[2]) * 1000000000;
     SYS(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     /* What whoever started us has left open. Without close_range, as before Linux 5.9, one by one. */
@@ -742,28 +733,24 @@ __attribute__((used)) _Noreturn void launcher_main(long *stack)
         for (int file = 3; file < 1024; file++)
             SYS(close, file);
     SYS(umask, 0);
-    uint64_t blocked = 1ull << (SIGCHLD - 1);
+    uint64_t blocked = 1ull << (SIGCHLD - 1) | 1ull << (SIGTERM - 1);
     SYS(rt_sigprocmask, SIG_BLOCK, &blocked, NULL, SIGNAL_SET);
-    child_signals = SYS(signalfd4, -1, &blocked, SIGNAL_SET, O_CLOEXEC | O_NONBLOCK);
-    if (child_signals < 0)
-        fail("watch", "for signals", child_signals);
+    signals = SYS(signalfd4, -1, &blocked, SIGNAL_SET, O_CLOEXEC | O_NONBLOCK);
+    if (signals < 0)
+        fail("watch", "for signals", signals);
     root = argv[1];
-    long error = SYS(chdir, root);
-    if (error < 0)
-        fail("enter", root, error);
-    else {
-        make_directory("src");
-        make_directory("tmp");
-        /* So that src cannot be moved away, where this directory is ours. */
-        SYS(fchmodat, AT_FDCWD, ".", 0555);
-    }
+    settle();
     if (failure[0]) {
         send_failure();
         leave(1);
     }
     send_bytes('R', "1", 1);
     take_records();
-    __builtin_unreachable();
+    if (failure[0]) {
+        send_failure();
+        leave(1);
+    }
+    leave(0);
 }
 
 #if defined(__x86_64__)

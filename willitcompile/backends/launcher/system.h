@@ -141,5 +141,19 @@ static void add_number(struct text *text, uint64_t number)
     add(text, digits + at);
 }
 
+/* linux/dirent.h of the kernel itself: what getdents64 gives. */
+struct entry {
+    uint64_t inode, offset;
+    uint16_t size;
+    uint8_t kind;
+    char name[];
+};
+enum { DIRECTORY = 4, LINK = 10 };
+
+static bool is_dots(const char *name)
+{
+    return same(name, ".") || same(name, "..");
+}
+
 /* For what is read and used at once. */
 static char scratch[65536];

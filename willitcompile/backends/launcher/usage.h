@@ -6,6 +6,7 @@
 #pragma once
 
 #include <asm/statfs.h>
+#include <linux/magic.h>
 
 #include "system.h"
 
@@ -78,7 +79,8 @@ static void look_at_processes(struct usage *usage, uint64_t most)
     SYS(close, directory);
     usage->memory_bytes = kibibytes * 1024;
     struct statfs room;
-    if (SYS(statfs, ".", &room) == 0)
+    /* On a disk others write, too. */
+    if (SYS(statfs, ".", &room) == 0 && room.f_type == TMPFS_MAGIC)
         usage->memory_bytes += (room.f_blocks - room.f_bfree) * room.f_bsize;
 }
 

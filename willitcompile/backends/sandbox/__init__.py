@@ -12,6 +12,7 @@ import os
 import select
 from typing import TYPE_CHECKING, Self
 
+from willitcompile.backends import cores
 from willitcompile.backends.sandbox.host import host_toolchains
 from willitcompile.backends.sandbox.mechanisms import (
     choose_mechanisms,
@@ -23,7 +24,7 @@ from willitcompile.backends.sandbox.starter import Starter, read_ending
 from willitcompile.backends.sandbox.workspace import Session, remove_tree
 from willitcompile.backends.seccomp import UnsupportedArchitectureError, bpf_filter
 from willitcompile.errors import BackendFailed, BackendUnavailable, Interrupted, ToolchainMissing
-from willitcompile.model import CompileResult
+from willitcompile.model import CompileResult, Limits
 
 if TYPE_CHECKING:
     import _socket
@@ -34,13 +35,15 @@ if TYPE_CHECKING:
     from willitcompile.backends.sandbox.host import HostToolchain
     from willitcompile.backends.sandbox.plan import Plan
     from willitcompile.backends.supervision import Ending
-    from willitcompile.model import CompileJob, Finding, Limits, Toolchain
+    from willitcompile.model import CompileJob, Finding, Toolchain
 
 
 class SandboxBackend:
     """Runs each job as a throw-away process tree on this host."""
 
     name = "sandbox"
+    limits = Limits()
+    fetches = False
 
     def __init__(
         self,
@@ -99,7 +102,12 @@ class SandboxBackend:
 
         return offers(self.toolchains(), wanted.compilers, wanted.languages)
 
-    def expect(self, toolchain: str, limits: Limits, count: int, at_once: int) -> None:
+    def at_once(self, jobs: int) -> int:
+        return jobs or cores()
+
+    def expect(
+        self, toolchain: str, limits: Limits, count: int, at_once: int, cancel: CancelToken | None = None
+    ) -> None:
         """There is nothing that could be prepared."""
 
     def compile(self, job: CompileJob, cancel: CancelToken | None = None) -> CompileResult:
@@ -306,7 +314,7 @@ def open_backend(opening: Opening) -> SandboxBackend:
     return SandboxBackend(notify=opening.notify)
 
 
-def clean() -> list[str]:
+def clean(opening: Opening) -> list[str]:  # noqa: ARG001 - it needs no settings
     """Clear away what killed runs left on this host. Returns what was cleared."""
     from willitcompile.backends.sandbox.cgroups import find_cgroups
     from willitcompile.backends.sandbox.leftovers import clear_stale
@@ -314,7 +322,7 @@ def clean() -> list[str]:
     return clear_stale(find_cgroups())
 
 
-def doctor() -> list[Finding]:
+def doctor(opening: Opening) -> list[Finding]:  # noqa: ARG001
     """What the sandbox finds on this host."""
     from willitcompile.backends.sandbox.health import findings
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.backends.docker.peer import Peer, said
-from willitcompile.backends import CancelToken
+from willitcompile.backends import Cancelled, CancelToken
 from willitcompile.backends.docker.channel import Container
 from willitcompile.backends.docker.endpoint import Endpoint
-from willitcompile.backends.docker.engine import Cancelled, Engine, Gone
+from willitcompile.backends.docker.engine import Engine, Gone
 from willitcompile.model import Limits
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import doctest
 import pytest
 
 from willitcompile.backends.docker import registry
-from willitcompile.backends.docker.references import OFFICIAL, PINNED, Candidate
+from willitcompile.backends.references import OFFICIAL, PINNED, Candidate
 
 PIN = Candidate("registry.example.org/gcc:13", PINNED)
 GCC = Candidate("gcc:13", OFFICIAL)

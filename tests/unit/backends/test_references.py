@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from willitcompile.backends.docker import endpoint, engine, images, references
-from willitcompile.backends.docker.references import Candidate, candidates, own_image, pins
+from willitcompile.backends.references import Candidate, candidates, own_image, pins
 from willitcompile.errors import ConfigError
 from willitcompile.toolchains import load_catalogue
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
 
-from willitcompile.backends import CancelToken
-from willitcompile.backends.docker import pool as pool_module
-from willitcompile.backends.docker.engine import Cancelled
-from willitcompile.backends.docker.pool import MOST_WAITING, Pool, PoolClosed
+from willitcompile.backends import Cancelled, CancelToken
+from willitcompile.backends import pool as pool_module
+from willitcompile.backends.pool import MOST_WAITING, Pool, PoolClosed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SECONDS = 20
 """A deadline for what takes milliseconds."""
@@ -178,6 +182,134 @@ def test_a_warm_pool_lets_go_of_what_nobody_wants(maker: Maker, monkeypatch: pyt
     for thing in maker.things:
         assert thing is taken or thing.discarded.wait(SECONDS)
     pool.close()
+
+
+class TestReady:
+    """Of a warm pool who cannot wait takes what is there."""
+
+    def test_there_is_none_and_one_is_started(self, maker: Maker) -> None:
+        pool = Pool(maker, warm=True)
+        assert pool.take_ready("kind") is None
+        maker.wait_for(1)
+        pool.done("kind")
+        wait_until(lambda: pool.waiting() == 1)
+        taken = pool.take_ready("kind")
+        assert taken is maker.things[0]
+        # Another in its place.
+        maker.wait_for(2)
+        pool.done("kind")
+        pool.close()
+        assert [thing.number for thing in maker.things if thing.lives] == [0]
+
+    def test_each_is_taken_once(self, maker: Maker) -> None:
+        pool = Pool(maker, warm=True, least=8)
+        pool.take_ready("kind")
+        wait_until(lambda: pool.waiting() == 8)
+        with ThreadPoolExecutor(8) as threads:
+            taken = list(threads.map(lambda _: pool.take_ready("kind"), range(8)))
+        assert None not in taken
+        assert len(set(map(id, taken))) == 8
+        pool.close()
+
+    def test_one_that_has_died_is_not_given_out_and_replaced(self, maker: Maker) -> None:
+        pool = Pool(maker, warm=True, least=2)
+        pool.take_ready("kind")
+        wait_until(lambda: pool.waiting() == 2)
+        dead, alive = pool._kinds["kind"].ready
+        assert isinstance(dead, Thing)
+        dead.lives = False
+        assert pool.take_ready("kind") is alive
+        assert dead.discarded.is_set()
+        wait_until(lambda: pool.waiting() >= 2)
+        pool.close()
+
+    def test_all_have_died(self, maker: Maker) -> None:
+        pool = Pool(maker, warm=True, least=3)
+        pool.take_ready("kind")
+        wait_until(lambda: pool.waiting() == 3)
+        maker.may_start.clear()
+        for thing in maker.things:
+            thing.lives = False
+        assert pool.take_ready("kind") is None
+        assert all(thing.discarded.is_set() for thing in maker.things)
+        maker.may_start.set()
+        wait_until(lambda: pool.waiting() >= 3)
+        pool.close()
+
+    def test_what_cannot_be_started_is_tried_again_for_the_next(self, maker: Maker) -> None:
+        maker.failures = [OSError("no")]
+        pool = Pool(maker, warm=True)
+        assert pool.take_ready("kind") is None
+        wait_until(lambda: not maker.failures)
+        pool.done("kind")
+        wait_until(lambda: pool.take_ready("kind") is not None)
+        pool.close()
+
+    def test_what_was_given_back_is_counted(self, maker: Maker) -> None:
+        pool = Pool(maker, warm=True, most=4)
+        for _ in range(20):
+            pool.take_ready("kind")
+            pool.done("kind")
+        assert pool._kinds["kind"].running == 0
+        wait_until(lambda: not pool._kinds["kind"].starting)
+        assert pool.waiting() <= 4
+        pool.close()
+
+    def test_of_a_closed_pool_nothing(self, maker: Maker) -> None:
+        pool = Pool(maker, warm=True, least=1)
+        pool.take_ready("kind")
+        wait_until(lambda: pool.waiting() == 1)
+        pool.close()
+        assert pool.take_ready("kind") is None
+        assert len(maker.things) == 1
+        assert not maker.things[0].lives
+
+
+class TestBounds:
+    def test_at_least_so_many_of_each_kind_that_was_asked_for(self, maker: Maker) -> None:
+        pool = Pool(maker, warm=True, least=3, remembered_seconds=0.05)
+        for kind in ("a", "b"):
+            pool.take_ready(kind)
+            pool.done(kind)
+        wait_until(lambda: pool.waiting() == 6)
+        pool.close()
+
+    def test_they_stay_when_nobody_wants_them(self, maker: Maker) -> None:
+        pool = Pool(maker, warm=True, least=2, remembered_seconds=0.05)
+        taken = [pool.take_ready("kind") for _ in range(6)]
+        wait_until(lambda: pool.waiting() == 6)
+        for _ in taken:
+            pool.done("kind")
+        wait_until(lambda: pool.waiting() == 2)
+        wait_until(lambda: sum(thing.discarded.is_set() for thing in maker.things) == 4)
+        assert pool.waiting() == 2
+        pool.close()
+
+    def test_at_most_so_many(self, maker: Maker) -> None:
+        pool = Pool(maker, warm=True, most=2)
+        for _ in range(10):
+            pool.take_ready("kind")
+        wait_until(lambda: not pool._kinds["kind"].starting)
+        assert pool.waiting() <= 2
+        pool.close()
+
+    def test_one_that_dies_while_it_waits_is_replaced(self, maker: Maker) -> None:
+        """Also where nobody asks."""
+        pool = Pool(maker, warm=True, least=1, remembered_seconds=0.05)
+        pool.take_ready("kind")
+        wait_until(lambda: pool.waiting() == 1)
+        first = maker.things[0]
+        first.lives = False
+        assert first.discarded.wait(SECONDS)
+        wait_until(lambda: pool.waiting() == 1)
+        pool.close()
+
+
+def wait_until(happens: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def test_many_at_once_each_get_their_own(maker: Maker) -> None:

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from willitcompile.backends.docker.engine import Cancelled
+from willitcompile.backends import Cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST_WAITING = 8
 """Of one kind, in a pool that is kept warm."""
 REMEMBERED_SECONDS = 60.0
-"""A pool that is kept warm holds as many as were in use at once within so long, and none afterwards."""
+"""A pool that is kept warm holds as many as were in use at once within so long."""
 
 CLOSE_SECONDS = 30.0
 """How long closing waits for what is being started."""
@@ -55,10 +55,25 @@ class _Kind(Generic[W]):
 class Pool(Generic[W]):
     """Thread-safe. A kind of container is whatever key its jobs have in common."""
 
-    def __init__(self, start: Callable[[Hashable], W], *, warm: bool = False) -> None:
-        """`start` makes one that waits; it may take long, and raise. `warm` keeps some for jobs not announced."""
+    def __init__(
+        self,
+        start: Callable[[Hashable], W],
+        *,
+        warm: bool = False,
+        least: int = 0,
+        most: int = MOST_WAITING,
+        remembered_seconds: float | None = None,
+    ) -> None:
+        """`start` makes one that waits; it may take long, and raise.
+
+        `warm` keeps some for jobs not announced: as many as were in use at once within `remembered_seconds`, but at
+        least and at most so many of each kind that was ever asked for.
+        """
         self._start = start
         self._warm = warm
+        self._least = least
+        self._most = most
+        self._remembered = REMEMBERED_SECONDS if remembered_seconds is None else remembered_seconds
         self._kinds: dict[Hashable, _Kind[W]] = {}
         self._changed = threading.Condition()
         self._closed = False
@@ -82,6 +97,23 @@ class Pool(Generic[W]):
                 return taken
             taken.discard()
             self.done(key)
+
+    def take_ready(self, key: Hashable) -> W | None:
+        """One that waits, if any does; another is started in its place. Tell `done` afterwards in both cases."""
+        while True:
+            with self._changed:
+                kind = self._kinds.setdefault(key, _Kind())
+                kind.running += 1
+                self._remember(kind)
+                waiting = [each for each in kind.ready if not isinstance(each, Exception)]
+                taken = waiting[0] if waiting else None
+                if taken is not None:
+                    kind.ready.remove(taken)
+                self._fill(key, kind, self._wanted(kind))
+            if taken is None or taken.alive():
+                return taken
+            self.done(key)
+            taken.discard()
 
     def _take(self, key: Hashable, cancel: CancelToken | None) -> W:
         with self._changed:
@@ -138,8 +170,8 @@ class Pool(Generic[W]):
     def _wanted(self, kind: _Kind[W]) -> int:
         """How many should wait, beside those that run."""
         ahead = min(kind.expected, kind.running)
-        if self._warm and kind.peaks:
-            ahead = max(ahead, min(kind.peaks[0][1], MOST_WAITING))
+        if self._warm:
+            ahead = max(ahead, self._least, min(kind.peaks[0][1], self._most) if kind.peaks else 0)
         return ahead
 
     def _remember(self, kind: _Kind[W]) -> None:
@@ -159,10 +191,10 @@ class Pool(Generic[W]):
             with self._changed:
                 if self._closed:
                     return
-                old = time.monotonic() - REMEMBERED_SECONDS
+                old = time.monotonic() - self._remembered
                 surplus = [each for key, kind in self._kinds.items() for each in self._age(key, kind, old)]
                 next_look = min(
-                    (when - old for kind in self._kinds.values() for when, _ in kind.peaks), default=REMEMBERED_SECONDS
+                    (when - old for kind in self._kinds.values() for when, _ in kind.peaks), default=self._remembered
                 )
             _discard(surplus)
             with self._changed:
@@ -173,9 +205,10 @@ class Pool(Generic[W]):
             kind.peaks.popleft()
         if kind.running and not kind.peaks:
             kind.peaks.append((time.monotonic(), kind.running))
+        surplus = [each for each in kind.ready if not isinstance(each, Exception) and not each.alive()]
+        kind.ready = deque(each for each in kind.ready if each not in surplus)
         wanted = self._wanted(kind) + kind.takers
         self._fill(key, kind, wanted - kind.takers)
-        surplus: list[W] = []
         while len(kind.ready) > wanted:
             each = kind.ready.popleft()
             if not isinstance(each, Exception):
