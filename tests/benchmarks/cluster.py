@@ -22,8 +22,8 @@ from tests import cluster
 from willitcompile import check
 from willitcompile.backends import Opening, open_backend
 from willitcompile.backends.kubernetes import manifests
-from willitcompile.backends.kubernetes.access import locate
-from willitcompile.backends.kubernetes.api import Api
+from willitcompile.backends.kubernetes.api.access import locate
+from willitcompile.backends.kubernetes.api.client import Api
 from willitcompile.backends.kubernetes.settings import Settings, parse
 from willitcompile.backends.kubernetes.watch import Watch
 from willitcompile.model import CompileJob, Verdict

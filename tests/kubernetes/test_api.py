@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.cluster import kubectl
-from willitcompile.backends.kubernetes import access as access_module
-from willitcompile.backends.kubernetes.access import Access, locate
-from willitcompile.backends.kubernetes.api import Api, ApiError, Unreachable
-from willitcompile.backends.kubernetes.credentials import Credentials, Identity
+from willitcompile.backends.kubernetes.api import access as access_module
+from willitcompile.backends.kubernetes.api.access import Access, locate
+from willitcompile.backends.kubernetes.api.client import Api, ApiError, Unreachable
+from willitcompile.backends.kubernetes.api.credentials import Credentials, Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -246,7 +246,7 @@ def test_a_pod_is_attached_to_and_its_log_followed(api: Api, pod: str) -> None:
 
 def test_a_log_that_says_nothing_is_given_up(api: Api, pod: str) -> None:
     from willitcompile.backends import CancelToken
-    from willitcompile.backends.kubernetes.api import Stopped
+    from willitcompile.backends.kubernetes.api.client import Stopped
 
     cancel = CancelToken()
     timer = threading.Timer(0.5, cancel.cancel)

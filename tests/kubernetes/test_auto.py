@@ -16,7 +16,7 @@ from tests import cluster
 from tests.backends import OUR_IMAGES, ROLE, Account, objects_in, wait_until_gone
 from willitcompile import backends
 from willitcompile.backends import BackendUnavailable, Opening, Wanted, open_backend
-from willitcompile.backends.kubernetes import access
+from willitcompile.backends.kubernetes.api import access
 from willitcompile.model import CompileJob, Verdict
 
 if TYPE_CHECKING:

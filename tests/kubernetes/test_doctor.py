@@ -17,7 +17,7 @@ from tests.backends import OUR_IMAGES
 from tests.cluster import kubectl
 from willitcompile.backends import Opening
 from willitcompile.backends.kubernetes import manifests
-from willitcompile.backends.kubernetes.access import locate
+from willitcompile.backends.kubernetes.api.access import locate
 from willitcompile.backends.kubernetes.health import ROLE, findings
 from willitcompile.backends.kubernetes.settings import parse
 

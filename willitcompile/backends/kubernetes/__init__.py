@@ -14,7 +14,7 @@ NAME = "kubernetes"
 
 def open_backend(opening: Opening) -> KubernetesBackend:
     """Raises BackendUnavailable where nothing says where a cluster is, and ConfigError for wrong settings."""
-    from willitcompile.backends.kubernetes.access import locate
+    from willitcompile.backends.kubernetes.api.access import locate
     from willitcompile.backends.kubernetes.settings import parse
 
     settings = parse(opening.options.get(NAME, {}))
@@ -27,8 +27,8 @@ def open_backend(opening: Opening) -> KubernetesBackend:
 
 def clean(opening: Opening) -> list[str]:
     """Clear away what killed runs left in the namespace. Returns what was cleared."""
-    from willitcompile.backends.kubernetes.access import locate
-    from willitcompile.backends.kubernetes.api import Api
+    from willitcompile.backends.kubernetes.api.access import locate
+    from willitcompile.backends.kubernetes.api.client import Api
     from willitcompile.backends.kubernetes.leftovers import clear_stale
     from willitcompile.backends.kubernetes.settings import parse
     from willitcompile.errors import BackendUnavailable

@@ -14,7 +14,7 @@ from willitcompile.backends import Cancelled, CancelToken
 from willitcompile.backends.clients import client_name
 from willitcompile.backends.containers import out_of_memory, result
 from willitcompile.backends.kubernetes import leftovers, manifests, troubles
-from willitcompile.backends.kubernetes.api import Api, ApiError, Stopped, Unreachable
+from willitcompile.backends.kubernetes.api.client import Api, ApiError, Stopped, Unreachable
 from willitcompile.backends.kubernetes.images import Images
 from willitcompile.backends.kubernetes.jobs import Failed, Jobs
 from willitcompile.backends.kubernetes.manifests import Work
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from willitcompile.backends import Opening, Wanted
     from willitcompile.backends.containers import Outcome
-    from willitcompile.backends.kubernetes.access import Access
+    from willitcompile.backends.kubernetes.api.access import Access
     from willitcompile.backends.kubernetes.pods import Pod
     from willitcompile.backends.kubernetes.settings import Settings
     from willitcompile.model import CompileResult, Toolchain

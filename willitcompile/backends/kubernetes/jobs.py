@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from willitcompile.backends import Cancelled
 from willitcompile.backends.kubernetes import manifests, pods
-from willitcompile.backends.kubernetes.api import ApiError, Stopped, Unreachable
+from willitcompile.backends.kubernetes.api.client import ApiError, Stopped, Unreachable
 from willitcompile.backends.kubernetes.manifests import CONTAINER, FILES, JOB_ID, MANAGED_BY, QUESTION
 from willitcompile.backends.kubernetes.pods import Trouble
 from willitcompile.backends.launcher import BrokenProtocolError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from willitcompile.backends import CancelToken
-    from willitcompile.backends.kubernetes.api import Api, Stream
+    from willitcompile.backends.kubernetes.api.client import Api, Stream
     from willitcompile.backends.kubernetes.manifests import Work
     from willitcompile.backends.kubernetes.pods import Pod
     from willitcompile.backends.kubernetes.tape import Answers

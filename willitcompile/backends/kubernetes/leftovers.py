@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from willitcompile.backends.clients import is_dead
-from willitcompile.backends.kubernetes.api import ApiError, Stopped, Unreachable
+from willitcompile.backends.kubernetes.api.client import ApiError, Stopped, Unreachable
 from willitcompile.backends.kubernetes.manifests import CLIENT, selector
 from willitcompile.backends.kubernetes.syntax import is_name
 from willitcompile.errors import BackendUnavailable
 
 if TYPE_CHECKING:
-    from willitcompile.backends.kubernetes.api import Api
+    from willitcompile.backends.kubernetes.api.client import Api
 
 _MOST = 500
 """Jobs in one answer."""

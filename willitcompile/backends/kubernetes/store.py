@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from willitcompile.backends.compilers import first_line
 from willitcompile.backends.containers import out_of_memory, result
 from willitcompile.backends.kubernetes import manifests, pods
-from willitcompile.backends.kubernetes.api import ApiError
+from willitcompile.backends.kubernetes.api.client import ApiError
 from willitcompile.backends.kubernetes.images import another
 from willitcompile.backends.kubernetes.jobs import Failed, out_of_time
 from willitcompile.backends.kubernetes.manifests import CONTAINER, QUESTION, selector
@@ -20,7 +20,7 @@ from willitcompile.errors import BackendFailed, RequestError
 from willitcompile.model import CompileJob, Limits
 
 if TYPE_CHECKING:
-    from willitcompile.backends.kubernetes.api import Api
+    from willitcompile.backends.kubernetes.api.client import Api
     from willitcompile.backends.kubernetes.pods import Pod
     from willitcompile.model import CompileResult
 

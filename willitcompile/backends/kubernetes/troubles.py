@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from willitcompile.backends.kubernetes.api import ApiError, Stopped, Unreachable
+from willitcompile.backends.kubernetes.api.client import ApiError, Stopped, Unreachable
 from willitcompile.backends.kubernetes.jobs import Failed
 from willitcompile.errors import BackendFailed, BackendUnavailable, Interrupted, WillItCompileError
 
 if TYPE_CHECKING:
-    from willitcompile.backends.kubernetes.access import Access
+    from willitcompile.backends.kubernetes.api.access import Access
 
 _REMEDIES = {
     "image": "name one that the nodes can get: images: gcc=registry.example.org/gcc:{{version}}; or give them the"

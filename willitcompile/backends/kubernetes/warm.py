@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from willitcompile.backends import Cancelled, launcher
 from willitcompile.backends.containers import Outcome
-from willitcompile.backends.kubernetes.api import ApiError, Stopped, Unreachable
+from willitcompile.backends.kubernetes.api.client import ApiError, Stopped, Unreachable
 from willitcompile.backends.kubernetes.manifests import CONTAINER
 from willitcompile.backends.kubernetes.tape import ASKING, question, unit
 from willitcompile.backends.launcher import BrokenProtocolError, Reader
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from willitcompile.backends import CancelToken
-    from willitcompile.backends.kubernetes.api import Api
+    from willitcompile.backends.kubernetes.api.client import Api
     from willitcompile.backends.kubernetes.jobs import Jobs
     from willitcompile.backends.kubernetes.manifests import Work
     from willitcompile.backends.kubernetes.pods import Pod

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from willitcompile.backends import Cancelled, CancelToken
 from willitcompile.backends.kubernetes import pods
-from willitcompile.backends.kubernetes.api import ApiError, Stopped, Unreachable
+from willitcompile.backends.kubernetes.api.client import ApiError, Stopped, Unreachable
 from willitcompile.backends.kubernetes.manifests import selector
 from willitcompile.errors import BackendUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from willitcompile.backends.kubernetes.api import Api, Stream
+    from willitcompile.backends.kubernetes.api.client import Api, Stream
     from willitcompile.backends.kubernetes.pods import Pod
 
 WATCH_SECONDS = 300
@@ -53,7 +53,10 @@ class Watch:
         self._owners: dict[str, str] = {}
         """By job, its Job's uid: of others' pods, whatever their labels say, nothing is believed."""
         self._wanted: set[str] = set()
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        # By job: to wake all who wait whenever anything happens would cost more than all else, with 200 pods at once.
+        self._told: dict[str, threading.Condition] = {}
         self._thread: threading.Thread | None = None
         self._version = ""
         self._is_behind = False
@@ -71,6 +74,7 @@ class Watch:
         """A Job of this id is about to be made."""
         with self._changed:
             self._wanted.add(job_id)
+            self._told[job_id] = threading.Condition(self._lock)
             if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._run, name="watch-pods", daemon=True)
                 self._thread.start()
@@ -78,6 +82,7 @@ class Watch:
     def forget(self, job_id: str) -> None:
         with self._changed:
             self._wanted.discard(job_id)
+            self._told.pop(job_id, None)
             self._pods.pop(job_id, None)
             self._owners.pop(job_id, None)
 
@@ -115,7 +120,7 @@ class Watch:
                 if (left := deadline - time.monotonic()) <= 0:
                     return pod
                 # A token, which a signal handler may cancel, can notify nobody.
-                self._changed.wait(min(left, _LOOK_SECONDS))
+                self._told.get(job_id, self._changed).wait(min(left, _LOOK_SECONDS))
             return pod
 
     def changed(self, seconds: float) -> None:
@@ -132,13 +137,13 @@ class Watch:
         """Whoever waits is told Cancelled, now and later. What happens is still heard."""
         with self._changed:
             self._is_released = True
-            self._changed.notify_all()
+            self._tell_all()
 
     def close(self) -> None:
         self.release()
         with self._changed:
             self._closed = True
-            self._changed.notify_all()
+            self._tell_all()
         self._stop.cancel()
         if self._thread:
             self._thread.join(_SILENCE_SECONDS)
@@ -170,7 +175,11 @@ class Watch:
                 error = Unreachable(str(error))
         with self._changed:
             self._failure = error
-            self._changed.notify_all()
+            self._tell_all()
+
+    def _tell_all(self) -> None:
+        for each in (self._changed, *self._told.values()):
+            each.notify_all()
 
     def _is_doubted(self) -> bool:
         if not self._was_allowed:
@@ -218,6 +227,7 @@ class Watch:
                 seen = self._pods.setdefault(pod.job_id, {})
                 if len(seen) < _MOST_OWNERS or pod.owner in {*seen, self._owners.get(pod.job_id)}:
                     seen[pod.owner] = pods.gone(pod) if kind == "DELETED" else pod
+                self._told[pod.job_id].notify_all()
                 self._changed.notify_all()
 
     def _relist(self) -> None:
@@ -241,7 +251,7 @@ class Watch:
             for (job_id, owner), pod in (before | now).items():
                 self._pods.setdefault(job_id, {})[owner] = pod
             self._version, self._is_behind = version, False
-            self._changed.notify_all()
+            self._tell_all()
 
 
 def _lines(stream: Stream) -> Iterator[bytes]:

@@ -13,8 +13,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from willitcompile.backends.kubernetes.access import Access
-from willitcompile.backends.kubernetes.credentials import Credentials, Identity
+from willitcompile.backends.kubernetes.api.access import Access
+from willitcompile.backends.kubernetes.api.credentials import Credentials, Identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,11 +17,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.backends.kubernetes.server import CA, KEYS, Server, said
-from willitcompile.backends.kubernetes import access as access_module
-from willitcompile.backends.kubernetes import credentials as credentials_module
-from willitcompile.backends.kubernetes.access import Access, Proxy, in_pod, likely, locate
-from willitcompile.backends.kubernetes.api import Api, Stopped
-from willitcompile.backends.kubernetes.credentials import Identity
+from willitcompile.backends.kubernetes.api import access as access_module
+from willitcompile.backends.kubernetes.api import credentials as credentials_module
+from willitcompile.backends.kubernetes.api.access import Access, Proxy, in_pod, likely, locate
+from willitcompile.backends.kubernetes.api.client import Api, Stopped
+from willitcompile.backends.kubernetes.api.credentials import Identity
 from willitcompile.errors import BackendUnavailable
 
 if TYPE_CHECKING:

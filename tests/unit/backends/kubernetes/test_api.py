@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from tests.unit.backends.kubernetes.server import CA, KEYS, Heard, Server, access_to, chunks, refused, said
 from willitcompile.backends import CancelToken
-from willitcompile.backends.kubernetes import api as api_module
-from willitcompile.backends.kubernetes import line, wire
-from willitcompile.backends.kubernetes.access import Proxy
-from willitcompile.backends.kubernetes.api import Api, ApiError, Stopped, Unreachable
-from willitcompile.backends.kubernetes.credentials import Credentials, Identity
+from willitcompile.backends.kubernetes.api import client as api_module
+from willitcompile.backends.kubernetes.api import line, wire
+from willitcompile.backends.kubernetes.api.access import Proxy
+from willitcompile.backends.kubernetes.api.client import Api, ApiError, Stopped, Unreachable
+from willitcompile.backends.kubernetes.api.credentials import Credentials, Identity
 from willitcompile.errors import BackendUnavailable
 
 if TYPE_CHECKING:

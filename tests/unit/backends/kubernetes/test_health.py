@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from willitcompile.backends import Opening
 from willitcompile.backends.containers import Outcome
-from willitcompile.backends.kubernetes import health, manifests, nodes, probe, room
-from willitcompile.backends.kubernetes.health import findings
+from willitcompile.backends.kubernetes import health, manifests
+from willitcompile.backends.kubernetes.health import findings, network, nodes, room
+from willitcompile.backends.kubernetes.health.network import NotTriedError, judge
 from willitcompile.backends.kubernetes.manifests import Work
-from willitcompile.backends.kubernetes.probe import NotTriedError, judge
 from willitcompile.backends.kubernetes.settings import Settings, parse
 from willitcompile.backends.supervision import Ending
 from willitcompile.errors import ConfigError
@@ -333,7 +333,7 @@ def run(
     """Runs the probe's program in an environment: its exit code, and what it prints."""
     gcc = shutil.which("gcc") or unavailable("sandbox", "there is no gcc", "apt install gcc")
     path = tmp_path_factory.mktemp("probe")
-    (path / "probe.c").write_bytes(probe._PROGRAM)
+    (path / "probe.c").write_bytes(network._PROGRAM)
     subprocess.run([gcc, "-Wall", "-Werror", "-o", "probe", "probe.c"], cwd=path, check=True)
 
     def run(**environment: str) -> tuple[int, str]:

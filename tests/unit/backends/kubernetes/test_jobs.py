@@ -15,7 +15,7 @@ from tests.unit.backends.kubernetes.test_pods import disrupted, pod, running, te
 from tests.unit.backends.kubernetes.test_tape import FIRST, LOG, VERSION, numbered
 from willitcompile.backends import Cancelled, CancelToken
 from willitcompile.backends.kubernetes import jobs as jobs_module
-from willitcompile.backends.kubernetes.api import Api, ApiError, Unreachable
+from willitcompile.backends.kubernetes.api.client import Api, ApiError, Unreachable
 from willitcompile.backends.kubernetes.jobs import Failed, Jobs, out_of_time
 from willitcompile.backends.kubernetes.manifests import Work
 from willitcompile.backends.kubernetes.pods import OUT_OF_TIME

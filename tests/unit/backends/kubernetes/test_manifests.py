@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from willitcompile.backends import launcher
 from willitcompile.backends.kubernetes import manifests
-from willitcompile.backends.kubernetes.access import locate
-from willitcompile.backends.kubernetes.api import Api, ApiError
+from willitcompile.backends.kubernetes.api.access import locate
+from willitcompile.backends.kubernetes.api.client import Api, ApiError
 from willitcompile.backends.kubernetes.manifests import MOST_PARTS, PART_BYTES, PLACE, ROOT, Work, cut, name_of
 from willitcompile.backends.kubernetes.settings import Settings, parse
 from willitcompile.model import MIB

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.backends.kubernetes.server import Heard, Server, access_to, chunks, refused, said
 from tests.unit.backends.kubernetes import test_pods
+from tests.unit.backends.kubernetes.server import Heard, Server, access_to, chunks, refused, said
 from tests.unit.backends.kubernetes.test_pods import disrupted, running, terminated, waiting
 from tests.unit.backends.kubernetes.test_tape import FIRST, VERSION, end, line, numbered
-from willitcompile.backends.kubernetes.api import Api, ApiError, Unreachable
+from willitcompile.backends.kubernetes.api.client import Api, ApiError, Unreachable
 from willitcompile.backends.kubernetes.jobs import Failed
 from willitcompile.backends.kubernetes.pods import OUT_OF_TIME
 from willitcompile.backends.kubernetes.store import UnknownJob, fetch, question

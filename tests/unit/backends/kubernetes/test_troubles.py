@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from willitcompile.backends.kubernetes.access import Access
-from willitcompile.backends.kubernetes.api import ApiError, Stopped, Unreachable
-from willitcompile.backends.kubernetes.credentials import Credentials, Identity
+from willitcompile.backends.kubernetes.api.access import Access
+from willitcompile.backends.kubernetes.api.client import ApiError, Stopped, Unreachable
+from willitcompile.backends.kubernetes.api.credentials import Credentials, Identity
 from willitcompile.backends.kubernetes.jobs import Failed
 from willitcompile.backends.kubernetes.pods import Trouble
 from willitcompile.backends.kubernetes.troubles import told

@@ -14,8 +14,8 @@ import pytest
 from tests.unit.backends.kubernetes.server import Heard, Server, access_to, chunks, refused, said
 from willitcompile.backends import Cancelled, CancelToken
 from willitcompile.backends.kubernetes import watch as watch_module
-from willitcompile.backends.kubernetes.api import Api, ApiError, Unreachable
-from willitcompile.backends.kubernetes.credentials import Credentials
+from willitcompile.backends.kubernetes.api.client import Api, ApiError, Unreachable
+from willitcompile.backends.kubernetes.api.credentials import Credentials
 from willitcompile.backends.kubernetes.pods import DELETED, Pod
 from willitcompile.backends.kubernetes.watch import Watch
 from willitcompile.errors import BackendUnavailable

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Self
 
-from willitcompile.backends.kubernetes.wire import Unreachable
+from willitcompile.backends.kubernetes.api.wire import Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from http.client import HTTPResponse
 
-    from willitcompile.backends.kubernetes.line import Line
-    from willitcompile.backends.kubernetes.wire import Waiting
+    from willitcompile.backends.kubernetes.api.line import Line
+    from willitcompile.backends.kubernetes.api.wire import Waiting
 
 
 class Stream:

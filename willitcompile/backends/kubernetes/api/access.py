@@ -8,16 +8,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from willitcompile.backends.kubernetes import credentials, kubeconfig
-from willitcompile.backends.kubernetes.credentials import Credentials, Identity
-from willitcompile.backends.kubernetes.kubeconfig import ASKED, shown
+from willitcompile.backends.kubernetes.api import credentials, kubeconfig
+from willitcompile.backends.kubernetes.api.credentials import Credentials, Identity
+from willitcompile.backends.kubernetes.api.kubeconfig import ASKED, shown
 from willitcompile.errors import BackendUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from urllib.parse import SplitResult
 
-    from willitcompile.backends.kubernetes.kubeconfig import Entry
+    from willitcompile.backends.kubernetes.api.kubeconfig import Entry
 
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _PROXIES = {"http": 80, "socks5": 1080, "socks5h": 1080}

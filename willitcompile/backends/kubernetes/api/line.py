@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, cast
 from urllib.parse import quote, urlencode
 
-from willitcompile.backends.kubernetes.wire import Unreachable, in_words
+from willitcompile.backends.kubernetes.api.wire import Unreachable, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from socket import socket
 
-    from willitcompile.backends.kubernetes.wire import Wire
+    from willitcompile.backends.kubernetes.api.wire import Wire
 
 PIECE = 1 << 16
 

@@ -15,7 +15,7 @@ from willitcompile.backends import Cancelled, CancelToken, launcher
 from willitcompile.backends.clients import client_name
 from willitcompile.backends.containers import environment
 from willitcompile.backends.kubernetes import manifests
-from willitcompile.backends.kubernetes.api import ApiError, Stopped, Unreachable
+from willitcompile.backends.kubernetes.api.client import ApiError, Stopped, Unreachable
 from willitcompile.backends.kubernetes.jobs import Failed, Jobs
 from willitcompile.backends.kubernetes.manifests import ROOT, Work
 from willitcompile.backends.kubernetes.tape import ASKING, INHERITED, Answers
@@ -23,7 +23,7 @@ from willitcompile.backends.kubernetes.watch import Watch
 
 if TYPE_CHECKING:
     from willitcompile.backends.containers import Outcome
-    from willitcompile.backends.kubernetes.api import Api
+    from willitcompile.backends.kubernetes.api.client import Api
     from willitcompile.backends.kubernetes.settings import Settings
 
 SECONDS = 20.0

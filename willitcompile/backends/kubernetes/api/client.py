@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import urlsplit
 
 from willitcompile.backends import CancelToken
-from willitcompile.backends.kubernetes.encryption import encryption
-from willitcompile.backends.kubernetes.line import Line, Request, query, quoted
-from willitcompile.backends.kubernetes.refusal import ApiError, refusal
-from willitcompile.backends.kubernetes.stream import Stream
-from willitcompile.backends.kubernetes.wire import Stopped, Unreachable, Waiting, Wire, connect, in_words, interrupt
+from willitcompile.backends.kubernetes.api.encryption import encryption
+from willitcompile.backends.kubernetes.api.line import Line, Request, query, quoted
+from willitcompile.backends.kubernetes.api.refusal import ApiError, refusal
+from willitcompile.backends.kubernetes.api.stream import Stream
+from willitcompile.backends.kubernetes.api.wire import Stopped, Unreachable, Waiting, Wire, connect, in_words, interrupt
 
 if TYPE_CHECKING:
     import socket as sockets
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from websocket import WebSocket
 
-    from willitcompile.backends.kubernetes.access import Access
-    from willitcompile.backends.kubernetes.credentials import Identity
+    from willitcompile.backends.kubernetes.api.access import Access
+    from willitcompile.backends.kubernetes.api.credentials import Identity
 
 __all__ = ["Api", "ApiError", "Stopped", "Stream", "Unreachable"]
 

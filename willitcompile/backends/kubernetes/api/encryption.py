@@ -6,12 +6,12 @@ import os
 import ssl
 from typing import TYPE_CHECKING
 
-from willitcompile.backends.kubernetes.kubeconfig import ASKED
+from willitcompile.backends.kubernetes.api.kubeconfig import ASKED
 from willitcompile.errors import BackendUnavailable
 
 if TYPE_CHECKING:
-    from willitcompile.backends.kubernetes.access import Access
-    from willitcompile.backends.kubernetes.credentials import Identity
+    from willitcompile.backends.kubernetes.api.access import Access
+    from willitcompile.backends.kubernetes.api.credentials import Identity
 
 
 def encryption(access: Access, identity: Identity) -> ssl.SSLContext:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from willitcompile.backends.kubernetes import manifests, nodes, room, troubles
-from willitcompile.backends.kubernetes.access import locate
-from willitcompile.backends.kubernetes.api import Api, ApiError, Stopped, Unreachable
+from willitcompile.backends.kubernetes import manifests, troubles
+from willitcompile.backends.kubernetes.api.access import locate
+from willitcompile.backends.kubernetes.api.client import Api, ApiError, Stopped, Unreachable
+from willitcompile.backends.kubernetes.health import nodes, room
+from willitcompile.backends.kubernetes.health.network import COMPILERS, NotTriedError, probe
 from willitcompile.backends.kubernetes.images import Images
 from willitcompile.backends.kubernetes.manifests import Work
-from willitcompile.backends.kubernetes.probe import COMPILERS, NotTriedError, probe
 from willitcompile.backends.kubernetes.settings import parse
 from willitcompile.backends.references import pins
 from willitcompile.errors import BackendUnavailable

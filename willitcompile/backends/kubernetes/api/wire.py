@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
 
     from willitcompile.backends import CancelToken
-    from willitcompile.backends.kubernetes.access import Proxy
+    from willitcompile.backends.kubernetes.api.access import Proxy
 
 CONNECT_SECONDS = 5.0
 """For each address of the host."""
@@ -214,7 +214,7 @@ def _shake_hands(connection: ssl.SSLSocket, waiting: Waiting) -> None:
 
 
 def _through_http(connection: socket.socket, proxy: Proxy, host: str, port: int, waiting: Waiting) -> None:
-    from willitcompile.backends.kubernetes.credentials import basic
+    from willitcompile.backends.kubernetes.api.credentials import basic
 
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     head = f"CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n"

@@ -12,13 +12,13 @@ from _thread import allocate_lock
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from willitcompile.backends.kubernetes.kubeconfig import ASKED, read_bytes
+from willitcompile.backends.kubernetes.api.kubeconfig import ASKED, read_bytes
 from willitcompile.errors import BackendUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from willitcompile.backends.kubernetes.kubeconfig import Entry
+    from willitcompile.backends.kubernetes.api.kubeconfig import Entry
 
 REREAD_SECONDS = 60.0
 """A token in a file is changed by others before it expires: the kubelet does it at four fifths of its time."""
