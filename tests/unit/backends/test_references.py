@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from willitcompile.backends.docker import endpoint, engine, images, references
+from willitcompile.backends import references
+from willitcompile.backends.docker import endpoint, engine, images
 from willitcompile.backends.references import Candidate, candidates, own_image, pins
 from willitcompile.errors import ConfigError
 from willitcompile.toolchains import load_catalogue
