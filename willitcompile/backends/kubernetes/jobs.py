@@ -66,6 +66,8 @@ class Made(NamedTuple):
     work: Work
     owner: str
     """Its uid."""
+    is_new: bool
+    """Whether it was not there before, as far as is known: the answer to a request that made it may have been lost."""
 
 
 class Jobs:
@@ -90,7 +92,7 @@ class Jobs:
 
     def make(self, work: Work, cancel: CancelToken | None = None) -> Made:
         """Make the Job alone. Raises as `create` does; after an ApiError there is none."""
-        made = self._create(self._jobs, manifests.job(work), cancel)
+        made, is_new = self._create(self._jobs, manifests.job(work), cancel)
         try:
             owner = str(made["metadata"]["uid"])
         except (KeyError, TypeError):
@@ -98,25 +100,32 @@ class Jobs:
         # Where it was there already, it knows them by the names that its maker gave them.
         files = (made["metadata"].get("annotations") or {}).get(FILES)
         self._watch.own(work.id, owner)
-        return Made(work._replace(files=files if isinstance(files, str) else ""), owner)
+        return Made(work._replace(files=files if isinstance(files, str) else ""), owner, is_new)
 
     def give(self, made: Made, parts: Sequence[bytes], cancel: CancelToken | None = None) -> None:
         """Make the ConfigMaps of a Job, which its pod waits for. Raises as `create` does."""
+        # Who submits the same job at the same time may have been faster.
+        exactly = made.is_new and made.work.question is None
         for document in manifests.config_maps(made.work, parts, made.owner):
-            self._create(f"{self._core}/configmaps", document, cancel)
+            self._create(f"{self._core}/configmaps", document, cancel, exactly=exactly)
 
-    def _create(self, path: str, document: dict[str, Any], cancel: CancelToken | None) -> dict[str, Any]:
-        """Raises ApiError also where something else of that name is there already."""
-        made: dict[str, Any]
+    def _create(
+        self, path: str, document: dict[str, Any], cancel: CancelToken | None, *, exactly: bool = True
+    ) -> tuple[dict[str, Any], bool]:
+        """What is there now, and whether it was made just now.
+
+        Raises ApiError also where something else of that name is there already; `exactly` the same to the last byte, as
+        a ConfigMap has what the pod runs, or only for the same. (A job that is packed twice has two times in it.)
+        """
         try:
-            made = self._api.call("POST", path, body=document, cancel=cancel)
+            return self._api.call("POST", path, body=document, cancel=cancel), True
         except ApiError as error:
             if error.status != _EXISTS or error.reason != "AlreadyExists":
                 raise
-            made = self._api.call("GET", f"{path}/{document['metadata']['name']}", cancel=cancel)
-            if not _is_same(made, document):
+            found = self._api.call("GET", f"{path}/{document['metadata']['name']}", cancel=cancel)
+            if not _is_same(found, document, exactly=exactly):
                 raise
-        return made
+            return found, False
 
     def delete(self, name: str, *, patience: float = 10.0) -> None:
         """Delete a Job, and with it what it owns. Raises ApiError and Unreachable; one that is gone is fine."""
@@ -282,7 +291,7 @@ class Jobs:
                 self._logs.discard(log)
 
 
-def _is_same(there: object, document: dict[str, Any]) -> bool:
+def _is_same(there: object, document: dict[str, Any], *, exactly: bool) -> bool:
     """Whether what is there is what was to be made: of the same job, asking the same, and of the same owner."""
     metadata = there.get("metadata") if isinstance(there, dict) else None
     if not isinstance(metadata, dict) or metadata.get("deletionTimestamp"):
@@ -293,6 +302,5 @@ def _is_same(there: object, document: dict[str, Any]) -> bool:
         owners = [each["uid"] for each in metadata.get("ownerReferences") or ()]
         return [labels.get(MANAGED_BY), labels.get(JOB_ID), annotations.get(QUESTION), owners]
 
-    # A ConfigMap has what the pod runs.
     content = there.get("binaryData") if isinstance(there, dict) else None
-    return told(metadata) == told(document["metadata"]) and content == document.get("binaryData")
+    return told(metadata) == told(document["metadata"]) and (not exactly or content == document.get("binaryData"))

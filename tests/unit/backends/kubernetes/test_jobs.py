@@ -155,6 +155,25 @@ class TestCreate:
         with acting(scene) as (jobs, work), pytest.raises(ApiError, match="409"):
             jobs.create(work, [b"a"])
 
+    @pytest.mark.parametrize(("question", "is_refused"), [(None, True), ("{}", False)])
+    def test_what_a_pod_is_to_run_must_be_our_own(self, question: str | None, is_refused: bool) -> None:
+        """But of a job that others may submit too, somebody else's may be first, and differ in its time."""
+
+        def other(connection: socket.socket, _: Heard) -> object:
+            connection.sendall(said(json.dumps({**there.document, "binaryData": {"launcher": "QQ=="}}).encode()))
+            return True
+
+        there = There()
+        scene = Scene(post_jobs=[made()], post_configmaps=[there.exists], get_configmaps=[other])
+        with acting(scene) as (jobs, work):
+            work = work._replace(question=question)
+            if is_refused:
+                with pytest.raises(ApiError, match="409"):
+                    jobs.create(work, [b"a"])
+            else:
+                jobs.create(work, [b"a"])
+        assert scene.heard == ["POST jobs", "POST configmaps", "GET configmaps"]
+
     def test_another_conflict_is_told(self) -> None:
         with acting(Scene(post_jobs=[refused(409, "Conflict")])) as (jobs, work), pytest.raises(ApiError):
             jobs.create(work, [b"a"])
