@@ -166,12 +166,12 @@ class TestCreate:
         there = There()
         scene = Scene(post_jobs=[made()], post_configmaps=[there.exists], get_configmaps=[other])
         with acting(scene) as (jobs, work):
-            work = work._replace(question=question)
+            asked = work._replace(question=question)
             if is_refused:
                 with pytest.raises(ApiError, match="409"):
-                    jobs.create(work, [b"a"])
+                    jobs.create(asked, [b"a"])
             else:
-                jobs.create(work, [b"a"])
+                jobs.create(asked, [b"a"])
         assert scene.heard == ["POST jobs", "POST configmaps", "GET configmaps"]
 
     def test_another_conflict_is_told(self) -> None:
