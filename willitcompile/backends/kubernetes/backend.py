@@ -266,10 +266,8 @@ class KubernetesBackend:
             except Failed as failure:
                 left = [each for each in group if not each.answered]
                 kind = failure.trouble.kind
-                if kind == "out-of-memory":
-                    # The kernel has killed the launcher too, for what the unit took that it had not answered for.
-                    left[0].give(out_of_memory("", None))
-                    groups.appendleft(left[1:])
+                if kind == "out-of-memory" and len(left) < len(group):
+                    groups.appendleft(left)
                 elif kind in {"lost", "deleted"} and losses < LOSSES and not self._closed:
                     losses += 1
                     self._notify(f"a compile is run again: its pod {failure.trouble.text}")
@@ -359,12 +357,35 @@ class KubernetesBackend:
         tidy = False
         try:
             self._jobs.give(made, parts, cancel)
-            pod = self._jobs.started(work, cancel)
-            limits = [each.limits.output_bytes for each in jobs]
-            self._jobs.follow(work, pod, lambda: Answers(limits), lambda said: self._deliver(group, said, pod), cancel)
+            self._follow(work, self._jobs.started(work, cancel), group, cancel)
             tidy = True
         finally:
             self._clear(work, tidy=tidy)
+
+    def _follow(self, work: Work, pod: Pod, group: Sequence[Ticket], cancel: CancelToken | None) -> None:
+        """Give each ticket its answer when its pod has said it. Raises as `Jobs.follow` does, and BackendFailed."""
+        limits = [each.job.limits.output_bytes for each in group]
+        compiler = ""
+
+        def image() -> str | None:
+            return (self._watch.pod(work.id) or pod).image
+
+        def heard(said: Answers) -> None:
+            nonlocal compiler
+            if said.version is None:
+                return
+            compiler = compiler or self._images.confirm(group[0].job, said.version)
+            for number in range(said.done):
+                if not group[number].answered:
+                    group[number].give(_judged(group[number].job, said.outcome(number), compiler, image()))
+
+        try:
+            self._jobs.follow(work, pod, lambda: Answers(limits), heard, cancel)
+        except Failed as failure:
+            if failure.trouble.kind == "out-of-memory":
+                # The kernel has killed the launcher too, for what the unit took that it had not answered for.
+                next(each for each in group if not each.answered).give(out_of_memory(compiler, image()))
+            raise
 
     def _clear(self, work: Work, *, tidy: bool) -> None:
         """Delete a Job, and where it was ended early return only when nothing of it runs any more.
@@ -420,17 +441,6 @@ class KubernetesBackend:
             log_bytes=LOG_BYTES + sum(2 * LOG_FACTOR * each.limits.output_bytes for each in jobs),
             client=client_name(),
         )
-
-    def _deliver(self, group: Sequence[Ticket], said: Answers, pod: Pod) -> None:
-        """Give each ticket its answer that has one now. Raises BackendFailed."""
-        version = said.version
-        if version is None:
-            return
-        compiler = self._images.confirm(group[0].job, version)
-        image = (self._watch.pod(pod.job_id) or pod).image
-        for number in range(said.done):
-            if not group[number].answered:
-                group[number].give(_judged(group[number].job, said.outcome(number), compiler, image))
 
 
 def _judged(job: CompileJob, outcome: Outcome, compiler: str, image: str | None) -> CompileResult | BackendFailed:
