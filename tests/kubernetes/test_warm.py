@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kubernetes
 
 PATIENCE_SECONDS = 60.0
-LIMITS = Limits(wall_seconds=60, memory_bytes=128 * MIB)
-"""Pods of other limits are of another kind."""
+LIMITS = Limits(wall_seconds=60, memory_bytes=512 * MIB)
+"""Pods of other limits are of another kind. Of memory so much that ENDLESS ends by its time."""
 
 
 @pytest.fixture(scope="module")
