@@ -82,7 +82,7 @@ class KubernetesBackend:
 
     def __init__(self, access: Access, settings: Settings, opening: Opening) -> None:
         """Asks the cluster nothing yet. Raises ConfigError for wrong `images`."""
-        self.limits = Limits(memory_bytes=max(1, settings.memory - FILE_CACHE_BYTES), cpus=settings.cpu)
+        self.limits = Limits(memory_bytes=settings.memory - FILE_CACHE_BYTES, cpus=settings.cpu)
         self._settings = settings
         self._notify = opening.notify
         self._images = Images(opening.images)
@@ -211,7 +211,7 @@ class KubernetesBackend:
         from willitcompile.backends.kubernetes.store import UnknownJob, find
 
         try:
-            name, _ = find(self._api, job_id)
+            name, _, _ = find(self._api, job_id)
             self._jobs.delete(name)
         except UnknownJob:
             pass

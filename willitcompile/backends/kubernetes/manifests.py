@@ -36,7 +36,6 @@ FILES = "will-it-compile/files"
 
 CONTAINER = "compile"
 ROOT = "/work/job"
-ENVIRONMENT_ROOT = ROOT
 """Made by the launcher, and so its own: the volume that it lies in belongs to root, and anybody may write to it."""
 PLACE = "/will-it-compile/job"
 LAUNCHER = f"{PLACE}/launcher"

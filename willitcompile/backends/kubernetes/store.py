@@ -62,8 +62,7 @@ def fetch(api: Api, job_id: str) -> CompileResult | None:
     Raises UnknownJob, Failed, ApiError, Unreachable, Stopped, and BackendFailed for an object that is not ours.
     """
     namespace = api.access.namespace
-    name, document = find(api, job_id)
-    job = _asked(document, job_id)
+    name, document, job = find(api, job_id)
     listed = api.call("GET", f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": selector(job_id=job_id)})
     pod = _pod(listed, document)
     late = out_of_time(document)
@@ -93,8 +92,8 @@ def fetch(api: Api, job_id: str) -> CompileResult | None:
     raise Failed(late or pod.trouble or Trouble("ended", "ended without an answer"), name, pod.name)
 
 
-def find(api: Api, job_id: str) -> tuple[str, dict[str, Any]]:
-    """The name of a submitted job's Job, and that as the API has it.
+def find(api: Api, job_id: str) -> tuple[str, dict[str, Any], CompileJob]:
+    """The name of a submitted job's Job, that as the API has it, and the job as far as its result needs it.
 
     Raises UnknownJob, ApiError, Unreachable, Stopped, and BackendFailed for an object that is not ours.
     """
@@ -107,23 +106,17 @@ def find(api: Api, job_id: str) -> tuple[str, dict[str, Any]]:
         if error.status == _NOT_FOUND:
             raise _unknown(job_id) from None
         raise
-    _asked(document, job_id)
-    return name, document
+    return name, document, _asked(document, job_id)
 
 
 def _pod(listed: object, document: dict[str, Any]) -> Pod | None:
     """The pod of a Job, of a list: of two, which its controller may make, the one that it has not deleted."""
     items = listed.get("items") if isinstance(listed, dict) else None
-    items = [each for each in (items if isinstance(items, list) else ()) if not _is_anothers(each, document)]
-    found = [pod for each in items if (pod := pods.read(each))]
-    return min(found, key=lambda each: (each.trouble is not None, not each.ended), default=None)
-
-
-def _is_anothers(pod: object, document: dict[str, Any]) -> bool:
-    """Whether a pod is of a Job of the same id that was deleted, or of nobody's."""
     uid = (document.get("metadata") or {}).get("uid")
-    known = pods.read(pod)
-    return known is None or not uid or known.owner != uid
+    read = [pod for each in (items if isinstance(items, list) else ()) if (pod := pods.read(each))]
+    # Others are of a Job of the same id that was deleted, or nobody's.
+    own = [pod for pod in read if uid and pod.owner == uid]
+    return min(own, key=lambda each: (each.trouble is not None, not each.ended), default=None)
 
 
 def _judged(job: CompileJob, answers: Answers, pod: Pod, name: str) -> CompileResult | None:

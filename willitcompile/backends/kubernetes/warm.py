@@ -42,7 +42,8 @@ _END_SECONDS = 2.0
 """In which a cluster says why a container ended: its node looks once a second."""
 _PIECE = 32 << 10
 _MOST_STDERR = 4096
-_BINARY, _CLOSE = 0x2, 0x8
+_CLOSE = 0x8
+"""What a websocket calls the frame that ends it."""
 
 
 class Gone(Exception):
