@@ -21,7 +21,7 @@ from willitcompile.backends import CancelToken, Wanted
 from willitcompile.errors import Interrupted, RequestError, SourceError, ToolchainMissing, UnknownStandard
 from willitcompile.files import below, current_directory, files_below
 from willitcompile.languages import CompileOptions
-from willitcompile.model import CheckResult, CompileJob, SourceUnit, Verdict
+from willitcompile.model import CheckResult, CompileJob, Limits, SourceUnit, Verdict
 from willitcompile.sources import SizeLimits, SourceTree
 
 if TYPE_CHECKING:
@@ -29,12 +29,15 @@ if TYPE_CHECKING:
 
     from willitcompile.backends import Backend
     from willitcompile.languages import Language
-    from willitcompile.model import Limits, Toolchain
+    from willitcompile.model import CompileResult, Toolchain
 
     Answer = CheckResult | RequestError
     """A result, or why there is none for this source."""
 
 STDIN = "-"
+
+SENT = "/sent"
+"""Where files are that were sent, for those who read them: no directory of this machine."""
 
 MOST_SHOWN = 20
 """Of the sources that cannot be checked, in one message."""
@@ -62,6 +65,10 @@ class CheckRequest(NamedTuple):
     """As typed; None to tell by extension and content."""
 
     stdin: bytes | None = None
+    files: Mapping[str, bytes] | None = None
+    """What there is instead of the files of this machine, by relative path; then `paths` are some of them, or empty for
+    each source among them."""
+
     include_dirs: tuple[str, ...] = ()
     options: CompileOptions = CompileOptions()
     limits: Mapping[str, Any] = MappingProxyType({})
@@ -70,6 +77,19 @@ class CheckRequest(NamedTuple):
     jobs: int = 0
     """Compiles at one time; 0 for what suits the backend: one on each core that this process may use, where they run
     here."""
+
+
+class About(NamedTuple):
+    """What it takes to tell what a compile means, besides how it ended."""
+
+    source: str
+    language: str
+    toolchain: str
+    standard: str
+    prefix: str = ""
+    """See `SourceUnit`, as for the notes."""
+    notes: tuple[str, ...] = ()
+    limits: Limits = Limits()
 
 
 class PlannedCheck(NamedTuple):
@@ -102,6 +122,8 @@ def find(request: CheckRequest) -> list[Source]:
     """
     seen = set()
     found = []
+    if request.files is not None:
+        return list(dict.fromkeys(_sources_among(request.files, request)))
     for path in request.paths:
         for source in _sources_of(path, request):
             # The same file may be named twice, or named and found in a directory.
@@ -124,10 +146,16 @@ def plan(request: CheckRequest, backend: Backend, sources: Sequence[Source] | No
     wrong with the request, without having compiled, and NoAnswer where the backend cannot say what it has.
     """
     sources = find(request) if sources is None else sources
-    available = backend.toolchains(wanted(request, sources))
+    return combine(request, sources, backend.toolchains(wanted(request, sources)), backend.name)
+
+
+def combine(
+    request: CheckRequest, sources: Sequence[Source], available: Sequence[Toolchain], backend: str
+) -> list[PlannedCheck]:
+    """The same for a backend of this name that has these toolchains. Raises RequestError."""
     firsts = {source.language.name: source for source in reversed(sources)}
     _refuse_strange_standards(request, [source.language for source in reversed(firsts.values())])
-    pairs = {name: _pairs(request, available, backend.name, first) for name, first in firsts.items()}
+    pairs = {name: _pairs(request, available, backend, first) for name, first in firsts.items()}
     return [
         PlannedCheck(source.name, source.language, toolchain, standard, source.root)
         for source in sources
@@ -158,6 +186,65 @@ def run(
     )
 
 
+def prepare(check: PlannedCheck, request: CheckRequest, limits: Limits) -> tuple[CompileJob, About]:
+    """Read the source and what it needs: its job, and what is known of it. Raises RequestError."""
+    language, toolchain = check.language, check.toolchain
+    unit = language.gather(_tree(request, check.source, language, check.root))
+    standard = check.standard or language.default_standard(unit, toolchain)
+    if standard not in toolchain.standards[language.name]:
+        raise _unknown_standard(check.source, language, [toolchain], standard)
+    command = language.command(unit, toolchain, standard, request.options)
+    job = CompileJob(
+        toolchain=toolchain.name,
+        language=language.name,
+        files=unit.files,
+        argv=command.argv,
+        workdir=unit.workdir,
+        environment=command.environment,
+        limits=limits,
+        link=request.options.link,
+        rejected_exit_codes=command.rejected_exit_codes,
+    )
+    about = About(check.source, language.name, toolchain.name, standard, unit.prefix, unit.notes, limits)
+    return job, about
+
+
+def judge(about: About, result: CompileResult, backend: str) -> CheckResult:
+    """What a compile means, by how it ended on the backend of this name."""
+    said = languages.language(about.language).messages(result.stdout, result.stderr, about.prefix)
+    return CheckResult(
+        source=about.source,
+        language=about.language,
+        toolchain=about.toolchain,
+        standard=about.standard,
+        backend=backend,
+        result=result,
+        stdout=said.stdout,
+        stderr=said.stderr,
+        diagnostics=said.diagnostics,
+        notes=about.notes if result.verdict is Verdict.REJECTED else (),
+        limits=about.limits,
+    )
+
+
+def _sources_among(files: Mapping[str, bytes], request: CheckRequest) -> Iterable[Source]:
+    asked = request.language
+    for path in request.paths:
+        if path not in files:
+            raise SourceError(f"check {path}", "there is no such file", "name one of the files that were sent")
+        yield Source(path, languages.detect(path, files[path], asked))
+    if request.include_dirs and request.files:
+        _tree(request, next(iter(request.files)))  # tells of a wrong one
+    if request.paths:
+        return
+    spoken = [languages.language(asked)] if asked else list(languages.languages())
+    found = {file: Source(file, each) for each in spoken for file in each.sources(list(files))}
+    if not found:
+        what = f"{asked} source" if asked else "source of a language that we know"
+        raise SourceError("check the files that were sent", f"there is no {what} among them", "say which to check")
+    yield from (found[file] for file in files if file in found)
+
+
 def _sources_of(path: str, request: CheckRequest) -> Iterable[Source]:
     asked = request.language
     if path == STDIN and request.stdin is None:
@@ -179,6 +266,16 @@ def _sources_of(path: str, request: CheckRequest) -> Iterable[Source]:
 
 def _tree(request: CheckRequest, source: str, language: Language | None = None, root: str | None = None) -> SourceTree:
     """Read a source. Raises SourceError."""
+    if request.files is not None:
+        return SourceTree(
+            source,
+            roots=["."],
+            include_dirs=request.include_dirs,
+            cwd=SENT,
+            limits=request.sizes,
+            virtual=request.files,
+            disk=False,
+        )
     stdin = None
     if source == STDIN:
         # As gcc and go want a name with an extension, it gets one, which stands in their messages too.
@@ -307,10 +404,10 @@ def _results(
         if cancel.cancelled:
             raise Interrupted("check", "it was cancelled", "run it again")
         try:
-            prepared = _prepare(check, request, limits)
+            job, about = prepare(check, request, limits)
         except RequestError as error:
             return error
-        result = _compile(check, prepared, backend, cancel)
+        result = judge(about, backend.compile(job, cancel), backend.name)
         if on_result:
             with one_at_a_time:
                 on_result(result)
@@ -334,49 +431,6 @@ def _results(
                 yield answered
     if failed:
         raise _together(list(failed.values()))
-
-
-def _prepare(check: PlannedCheck, request: CheckRequest, limits: Limits) -> tuple[SourceUnit, str, CompileJob]:
-    """Read the source and what it needs: the unit, its standard and its job. Raises RequestError."""
-    language, toolchain = check.language, check.toolchain
-    unit = language.gather(_tree(request, check.source, language, check.root))
-    standard = check.standard or language.default_standard(unit, toolchain)
-    if standard not in toolchain.standards[language.name]:
-        raise _unknown_standard(check.source, language, [toolchain], standard)
-    command = language.command(unit, toolchain, standard, request.options)
-    job = CompileJob(
-        toolchain=toolchain.name,
-        language=language.name,
-        files=unit.files,
-        argv=command.argv,
-        workdir=unit.workdir,
-        environment=command.environment,
-        limits=limits,
-        link=request.options.link,
-        rejected_exit_codes=command.rejected_exit_codes,
-    )
-    return unit, standard, job
-
-
-def _compile(
-    check: PlannedCheck, prepared: tuple[SourceUnit, str, CompileJob], backend: Backend, cancel: CancelToken
-) -> CheckResult:
-    unit, standard, job = prepared
-    result = backend.compile(job, cancel)
-    said = check.language.messages(result.stdout, result.stderr, unit.prefix)
-    return CheckResult(
-        source=check.source,
-        language=check.language.name,
-        toolchain=check.toolchain.name,
-        standard=standard,
-        backend=backend.name,
-        result=result,
-        stdout=said.stdout,
-        stderr=said.stderr,
-        diagnostics=said.diagnostics,
-        notes=unit.notes if result.verdict is Verdict.REJECTED else (),
-        limits=job.limits,
-    )
 
 
 def _in_parallel(

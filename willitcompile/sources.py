@@ -148,8 +148,8 @@ class SourceTree:
 
     def inside(self, path: str) -> bool:
         """Whether a file or directory may be read: its real path lies in one of the roots."""
-        if path in self._virtual:
-            return True
+        if path in self._virtual or not self._disk:
+            return path in self._virtual
         real = self._realpath(path)
         return any(below(real, root) for root in self._roots)
 

@@ -14,10 +14,11 @@ from willitcompile.cli import COMPLETION, PROGRAM
 from willitcompile.cli.arguments import MANY, OPTIONS, SWITCHES, arguments
 from willitcompile.cli.output import write_stdout
 from willitcompile.cli.terminal import say
-from willitcompile.config import Settings, resolve
+from willitcompile.config import SETTINGS, Settings, resolve
 from willitcompile.errors import RequestError
 from willitcompile.model import Limits
 from willitcompile.reports import units
+from willitcompile.server.settings import ServeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 UsageError: Any = typer.BadParameter.__mro__[1]
 
 DEFAULT = Settings()
+CHECK_SETTINGS = frozenset(SETTINGS)
 
 app = typer.Typer(
     name=PROGRAM,
@@ -116,6 +118,18 @@ Namespace = Annotated[
         help="Where compiles run in a cluster; default: the context's, or the pod's own.",
     ),
 ]
+
+
+def _serving(name: str, metavar: str, text: str, field: str) -> Any:
+    """An option of `serve`, its help with its default."""
+    default = getattr(ServeSettings(), field)
+    if metavar == "SIZE":
+        default = units.size(default)
+    elif metavar == "TIME":
+        default = f"{default:g} s"
+    elif isinstance(default, float):
+        default = f"{default:g}"
+    return typer.Option(f"--{name}", metavar=metavar, help=f"{text} (default {default}).")
 
 
 @app.command(epilog="Settings also come from willitcompile.yaml or pyproject.toml, see --config.")
@@ -328,6 +342,100 @@ def version(ctx: typer.Context) -> None:
 
         write_stdout(f"{version()}\n")
         return 0
+
+    ctx.obj.append(act)
+
+
+@app.command(
+    epilog="Each is a setting too: port of the section serve in a file named with --config, and WIC_SERVE_PORT."
+)
+def serve(
+    ctx: typer.Context,
+    host: Annotated[str | None, _serving("host", "ADDRESS", "Where to listen", "host")] = None,
+    port: Annotated[str | None, _serving("port", "N", "Also PORT; 0 for any that is free", "port")] = None,
+    backend: Annotated[
+        str | None, typer.Option("--backend", "-b", metavar="NAME", help="Where to compile (default auto).")
+    ] = None,
+    jobs: Annotated[
+        str | None,
+        typer.Option(
+            "--jobs", "-j", metavar="N", help="Compiles at one time, also MAX_WORKERS; else one on each core."
+        ),
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="TIME", help=f"For one compile (default {DEFAULT.timeout:g} s).")
+    ] = None,
+    memory: Annotated[str | None, typer.Option("--memory", metavar="SIZE", help="For one compile.")] = None,
+    cpus: Annotated[str | None, typer.Option("--cpus", metavar="N", help="For one compile.")] = None,
+    max_output: Annotated[
+        str | None, typer.Option("--max-output", metavar="SIZE", help="What one compile may print.")
+    ] = None,
+    images: Annotated[Many, typer.Option("--images", metavar="NAME=IMAGE", help="The image for a toolchain.")] = None,
+    queue_size: Annotated[
+        str | None, _serving("queue-size", "N", "Compiles that may wait, also QUEUE_SIZE", "queue_size")
+    ] = None,
+    keep: Annotated[str | None, _serving("keep", "TIME", "How long results are kept", "keep")] = None,
+    keep_results: Annotated[
+        str | None, _serving("keep-results", "N", "How many checks that are over are kept", "keep_results")
+    ] = None,
+    state: Annotated[
+        str | None, typer.Option("--state", metavar="DIR", help="Where queue and results are kept, without a cluster.")
+    ] = None,
+    rate_limit: Annotated[
+        str | None, _serving("rate-limit", "N", "Checks a minute of one client, 0 for no limit", "rate_limit")
+    ] = None,
+    trusted_proxies: Annotated[
+        Many,
+        typer.Option("--trusted-proxies", metavar="NETWORK", help="Whose X-Forwarded-For is believed: 10.0.0.0/8."),
+    ] = None,
+    tokens: Annotated[
+        str | None, typer.Option("--tokens", metavar="FILE", help="Who may ask: see will-it-compile token.")
+    ] = None,
+    cors_origin: Annotated[
+        str | None, _serving("cors-origin", "ORIGIN", "Which sites' pages may ask", "cors_origin")
+    ] = None,
+    max_body: Annotated[str | None, _serving("max-body", "SIZE", "The largest request", "max_body")] = None,
+    header_timeout: Annotated[
+        str | None, _serving("header-timeout", "TIME", "For a request's head to be sent", "header_timeout")
+    ] = None,
+    body_timeout: Annotated[str | None, _serving("body-timeout", "TIME", "For its body", "body_timeout")] = None,
+    max_connections: Annotated[str | None, _serving("max-connections", "N", "At one time", "max_connections")] = None,
+    grace: Annotated[str | None, _serving("grace", "TIME", "For what runs, when told to end", "grace")] = None,
+    log_format: Annotated[str | None, _serving("log-format", "NAME", "json or text", "log_format")] = None,
+    log_level: Annotated[
+        str | None, _serving("log-level", "NAME", "debug, info, warning or error", "log_level")
+    ] = None,
+    context: Context = None,
+    namespace: Namespace = None,
+    config: Config = None,
+) -> None:
+    """Answer checks over HTTP, with a page for people."""
+    given = {name: value for name, value in locals().items() if value is not None and name not in {"ctx", "config"}}
+
+    def act(open_backend: Opener) -> int:
+        from willitcompile.cli.serve import serve as act
+
+        typed = {
+            name.replace("_", "-"): value if isinstance(value, list) else (value,) for name, value in given.items()
+        }
+        of_check = {name: values for name, values in typed.items() if name in CHECK_SETTINGS}
+        own = {name: values for name, values in typed.items() if name not in of_check}
+        return act(of_check, own, config, open_backend)
+
+    ctx.obj.append(act)
+
+
+@app.command()
+def token(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who it is for.")],
+) -> None:
+    """Make a token for somebody to use a service with, and the line for its --tokens file."""
+
+    def act(_: Opener) -> int:
+        from willitcompile.cli.serve import token
+
+        return token(name)
 
     ctx.obj.append(act)
 

@@ -10,7 +10,7 @@ import os
 import re
 from stat import S_ISREG, S_IWOTH
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from willitcompile.errors import ConfigError, RequestError
 from willitcompile.files import below, read_regular
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 FILE = "willitcompile.yaml"
 PYPROJECT = "pyproject.toml"
 
-SECTIONS = ("kubernetes",)
-"""The backends that have a section of their own in a file, which they judge themselves."""
+SERVICE_SECTION = "serve"
+SECTIONS = ("kubernetes", SERVICE_SECTION)
+"""What has a section of its own in a file, which it judges itself: backends, and `will-it-compile serve`."""
 
 CLUSTER_SECTION = "kubernetes"
 CLUSTER = ("context", "namespace")
@@ -43,6 +44,7 @@ _MENTION = re.compile(
     re.MULTILINE,
 )
 
+S = TypeVar("S", bound=Any)
 _LIMITS = Limits()
 _SIZES = SizeLimits()
 _NOTHING: Mapping[str, Mapping[str, object]] = MappingProxyType({})
@@ -119,9 +121,12 @@ class Setting(NamedTuple):
     variable: bool = True
     """Whether WIC_<NAME> sets it. Not for those whose values may hold any character that would part them."""
 
+    section: str = ""
+    """Of the file, where it is in one; then its variable is WIC_<SECTION>_<NAME>."""
+
     @property
     def variable_name(self) -> str:
-        return "WIC_" + self.name.upper().replace("-", "_")
+        return "_".join(filter(None, ("WIC", self.section.upper(), self.name.upper().replace("-", "_"))))
 
 
 def parse_seconds(text: str) -> float:
@@ -279,12 +284,14 @@ def resolve(
     environment: Mapping[str, str] = os.environ,
     directory: str = ".",
     file: str | None = None,
+    also: Mapping[str, str] = MappingProxyType({}),
 ) -> Settings:
     """Put the four layers together.
 
     `flags` holds, by a setting's name, the values it was given on the command line, in their order. `file` is
-    a configuration file to use instead of the nearest one in or above `directory`. Raises ConfigError where a
-    file or a variable is wrong, RequestError where a flag is.
+    a configuration file to use instead of the nearest one in or above `directory`. `also` has, by a setting's name,
+    a variable that counts where its own is not set. Raises ConfigError where a file or a variable is wrong,
+    RequestError where a flag is.
     """
     notes: list[str] = []
     settings = Settings()
@@ -296,15 +303,15 @@ def resolve(
         roots, ceilings = ((), {}) if file else ((os.path.dirname(found),), _ceilings())
         options: dict[str, Mapping[str, object]] = {}
         said = _allowed(entries(found, roots), found) if not file else entries(found, roots)
-        settings = _apply(settings, _from_file(found, said, ceilings, options), ConfigError)
+        settings = apply(settings, _from_file(found, said, ceilings, options), ConfigError)
         settings = settings._replace(file=shown(found), options=options)
         if settings.images and not file:
             # It may have come with the sources, and an image can answer what it likes.
             notes.append(f"{shown(found)} chooses images: {', '.join(settings.images)}")
             settings = settings._replace(are_images_found=True)
     settings = settings._replace(notes=tuple(notes))
-    settings = _apply(settings, _from_environment(environment), ConfigError)
-    return _in_options(_apply(settings, _from_flags(flags), RequestError))
+    settings = apply(settings, from_environment(environment, SETTINGS, also), ConfigError)
+    return _in_options(apply(settings, from_flags(flags, SETTINGS), RequestError))
 
 
 def _in_options(settings: Settings) -> Settings:
@@ -387,7 +394,7 @@ def shown(path: str) -> str:
     return os.path.relpath(path) if os.path.isabs(path) else path
 
 
-class _Given(NamedTuple):
+class Given(NamedTuple):
     """A value for a setting, from whichever layer."""
 
     setting: Setting
@@ -403,7 +410,8 @@ class _Given(NamedTuple):
     """The highest value that it may have, also in words."""
 
 
-def _apply(settings: Settings, layer: Iterable[_Given], error: type[RequestError]) -> Settings:
+def apply(settings: S, layer: Iterable[Given], error: type[RequestError]) -> S:
+    """Put a layer over settings, a NamedTuple, where it names their fields. Raises that error."""
     changed: dict[str, object] = {}
     for setting, values, where, remedy, quotable, ceiling in layer:
         parsed: list[object] = []
@@ -421,22 +429,29 @@ def _apply(settings: Settings, layer: Iterable[_Given], error: type[RequestError
             changed[setting.field] = (*before, *(word for words in parsed for word in words))  # type: ignore[attr-defined]
         else:
             changed[setting.field] = parsed[-1]
-    return settings._replace(**changed) if changed else settings  # type: ignore[arg-type]
+    replaced: S = settings._replace(**changed) if changed else settings
+    return replaced
 
 
-def _from_flags(flags: Mapping[str, Sequence[str]]) -> Iterator[_Given]:
+def from_flags(flags: Mapping[str, Sequence[str]], known: Mapping[str, Setting]) -> Iterator[Given]:
+    """The layer of the command line."""
     for name, values in flags.items():
-        yield _Given(SETTINGS[name], values, f"use --{name}", f"write for example: --{name} {{example}}")
+        yield Given(known[name], values, f"use --{name}", f"write for example: --{name} {{example}}")
 
 
-def _from_environment(environment: Mapping[str, str]) -> Iterator[_Given]:
-    for setting in SETTINGS.values():
-        # Empty is the same as unset, as a shell script cannot always unset.
-        value = environment.get(setting.variable_name)
-        if setting.variable and value:
-            variable = setting.variable_name
-            remedy = f"unset {variable}, or set it for example so: {variable}={{example}}"
-            yield _Given(setting, [value], f"use the variable {variable}", remedy)
+def from_environment(
+    environment: Mapping[str, str], known: Mapping[str, Setting], also: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Given]:
+    """The layer of the variables; for `also` see `resolve`."""
+    for setting in known.values():
+        if not setting.variable:
+            continue
+        for variable in (setting.variable_name, also.get(setting.name, "")):
+            # Empty is the same as unset, as a shell script cannot always unset.
+            if value := environment.get(variable):
+                remedy = f"unset {variable}, or set it for example so: {variable}={{example}}"
+                yield Given(setting, [value], f"use the variable {variable}", remedy)
+                break
 
 
 def _ceilings() -> dict[str, tuple[float, str]]:
@@ -457,8 +472,10 @@ def _allowed(entries: Iterable[Entry], path: str) -> Iterator[Entry]:
     """What a file that was only found says: it may have come with sources that are hostile, and must not choose a
     cluster, nor what may be done there by whoever runs the check."""
     for entry in entries:
+        if entry.name == SERVICE_SECTION:
+            continue  # for a service, whose file is named
         if entry.name in {*SECTIONS, *CLUSTER} or (
-            entry.name == "backend" and {value.strip() for value in entry.values or ()} & set(SECTIONS)
+            entry.name == "backend" and CLUSTER_SECTION in {value.strip() for value in entry.values or ()}
         ):
             obstacle = "a file that was found, not named, may not say where in a cluster compiles run"
             raise ConfigError(f"{shown(path)}:{entry.line}", obstacle, f"name it: --config {shown(path)}")
@@ -470,7 +487,7 @@ def _from_file(
     entries: Iterable[Entry],
     ceilings: Mapping[str, tuple[float, str]],
     options: dict[str, Mapping[str, object]],
-) -> Iterator[_Given]:
+) -> Iterator[Given]:
     """Each setting, and to `options` the sections of backends."""
     seen: dict[str, str] = {}
     for name, values, line, section in entries:
@@ -497,7 +514,7 @@ def _from_file(
         if setting.field == "include_dirs":
             values = [_below(path, value, where) for value in values]  # noqa: PLW2901 - as seen from here
         if values:
-            yield _Given(setting, values, where, remedy, quotable=False, ceiling=ceilings.get(name))
+            yield Given(setting, values, where, remedy, quotable=False, ceiling=ceilings.get(name))
     for name in CLUSTER:
         if name in seen and name in options.get(CLUSTER_SECTION, {}):
             obstacle = f"{name} is set twice, here and in the section {CLUSTER_SECTION}"

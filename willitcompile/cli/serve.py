@@ -1,0 +1,74 @@
+"""`will-it-compile serve`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from willitcompile.backends import Opening
+from willitcompile.cli.output import write_stdout
+from willitcompile.config import SERVICE_SECTION, resolve
+from willitcompile.errors import BackendUnavailable, RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from willitcompile.cli import Opener
+    from willitcompile.config import Settings
+    from willitcompile.model import Limits
+
+
+def serve(
+    of_check: Mapping[str, Sequence[str]], own: Mapping[str, Sequence[str]], config: str | None, open_backend: Opener
+) -> int:
+    """Serve until told to end. `of_check` and `own` have what was typed, by the settings' names.
+
+    Raises WillItCompileError where that cannot begin.
+    """
+    try:
+        from willitcompile.server import logs
+        from willitcompile.server.run import Serving, run
+        from willitcompile.server.settings import EARLIER_OF_CHECK
+        from willitcompile.server.settings import resolve as resolve_own
+    except ImportError as error:
+        raise BackendUnavailable(
+            "serve", f"the package {error.name} is not installed", "pip install 'will-it-compile[serve]'"
+        ) from error
+    settings = resolve(of_check, file=config, also=EARLIER_OF_CHECK)
+    options = dict(settings.options)
+    serving = resolve_own(own, options.pop(SERVICE_SECTION, {}), config)
+    logs.setup(serving.log_format, serving.log_level)
+    for note in settings.notes:
+        logs.say(note)
+    opening = Opening(
+        logs.say,
+        images=settings.images,
+        options=options,
+        long_lived=True,
+        may_go_elsewhere=not settings.are_images_found,
+    )
+    with open_backend(settings.backend, opening) as backend:
+        workers = backend.at_once(settings.jobs or 0)
+        run(Serving(backend, serving, _limits(settings, backend.limits), workers))
+    return 0
+
+
+def token(name: str) -> int:
+    """Print a new token, and what a file of tokens has to say of it. Raises RequestError."""
+    from willitcompile.server.tokens import line
+
+    try:
+        made, entry = line(name)
+    except ValueError as error:
+        raise RequestError(f"make a token for {name!r}", str(error), "will-it-compile token ci") from None
+    write_stdout(f"token, for {name} alone, and shown only now: {made}\nfor the file of --tokens: {entry}\n")
+    return 0
+
+
+def _limits(settings: Settings, usual: Limits) -> Limits:
+    """Of each compile: what the settings say, else what suits the backend."""
+    return usual._replace(
+        wall_seconds=settings.timeout,
+        memory_bytes=settings.memory or usual.memory_bytes,
+        cpus=settings.cpus or usual.cpus,
+        output_bytes=settings.max_output,
+    )

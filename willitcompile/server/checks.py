@@ -1,0 +1,228 @@
+"""The words of the service: a check that somebody sent, its cells, and how far it is.
+
+A check is compiled cell by cell, each a source with a toolchain at a standard, so that a matrix of a hundred holds up
+nobody. What becomes of a cell is its answer: data, as it goes out over HTTP.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+
+from willitcompile import languages
+from willitcompile.checker import CheckRequest, PlannedCheck
+from willitcompile.errors import RequestError, ToolchainMissing, WillItCompileError
+from willitcompile.languages import CompileOptions
+from willitcompile.model import Verdict
+from willitcompile.reports.json import as_dict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from willitcompile.model import CheckResult, Toolchain
+
+INTERACTIVE, BATCH = "interactive", "batch"
+PRIORITIES = (INTERACTIVE, BATCH)
+
+Answer: TypeAlias = dict[str, Any]
+"""A result as the json report has it, or where there is none `source`, `language`, `toolchain`, `standard`, an `error`
+with `asked`, `obstacle` and `remedy`, and whether it was `refused`: then it will be the next time too."""
+
+
+class Ask(NamedTuple):
+    """What to compile, as it was sent. Plain data, to be kept."""
+
+    files: dict[str, bytes]
+    """By relative path."""
+    sources: tuple[str, ...] = ()
+    """Those to check; empty for each that is one."""
+    language: str | None = None
+    compilers: tuple[str, ...] = ()
+    standards: tuple[str, ...] = ()
+    include_dirs: tuple[str, ...] = ()
+    defines: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    link: bool = False
+    limits: dict[str, float] = {}  # noqa: RUF012 - nobody changes it
+    """The fields of `willitcompile.model.Limits` that differ from the service's."""
+
+    def request(self) -> CheckRequest:
+        """The same for the checker."""
+        return CheckRequest(
+            paths=self.sources,
+            compilers=self.compilers,
+            standards=self.standards,
+            language=self.language,
+            files=self.files,
+            include_dirs=self.include_dirs,
+            options=CompileOptions(self.defines, self.warnings, self.flags, self.link),
+        )
+
+
+class Cell(NamedTuple):
+    """One compile of a check."""
+
+    source: str
+    language: str
+    toolchain: str
+    standard: str | None
+    """None for the default."""
+
+
+class Check(NamedTuple):
+    """What somebody sent."""
+
+    id: str
+    """A random UUID."""
+    client: str
+    """Who: the name of a token, or an address."""
+    priority: str
+    """One of `PRIORITIES`."""
+    submitted: float
+    """Seconds since 1970."""
+    cells: tuple[Cell, ...]
+    """At least one."""
+    ask: Ask
+    answers: tuple[tuple[int, Answer], ...] = ()
+    """By their numbers, those of cells that need no compile: they were wrong from the start."""
+    trace: str | None = None
+    """A W3C traceparent, where whoever sent it traces what becomes of it."""
+
+
+class Standing(NamedTuple):
+    """How far a check is."""
+
+    id: str
+    submitted: float
+    cells: tuple[Cell, ...]
+    status: str
+    """`queued`, `running`, `done`, `cancelled`."""
+    answers: Mapping[int, Answer]
+    """By the cell's number, in the order in which they came; without those that were to be left out."""
+    done: int
+    """How many there are in all."""
+    finished: float | None = None
+    """Seconds since 1970."""
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in {"done", "cancelled"}
+
+
+class Statistics(NamedTuple):
+    """What a service does, and has done since its start."""
+
+    workers: int
+    """Compiles that may run at one time."""
+    active: int
+    queued: int
+    """Compiles that wait."""
+    compiled: int = 0
+    rejected: int = 0
+    timeout: int = 0
+    failed: int = 0
+    """Without an answer that tells whether it compiles: no memory, a crash, a backend that broke, a wrong request."""
+
+
+class QueueFull(Exception):
+    """Nothing more is taken for now."""
+
+    retry_after = 5
+    """Seconds."""
+
+
+class Draining(Exception):
+    """Nothing more is taken: the service is about to end."""
+
+
+class Service(Protocol):
+    """Takes checks, has them compiled, and keeps what came of them."""
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether it is about to end: then nothing is taken, and nobody has to wait any longer."""
+
+    async def start(self) -> None:
+        """Go on with what was left by whoever ran before. Raises WillItCompileError."""
+
+    async def submit(self, check: Check) -> None:
+        """Take a check, which is not lost any more when this returns. Raises QueueFull, Draining and NoAnswer."""
+
+    async def find(self, check_id: str, skip: int = 0) -> Standing | None:
+        """How far it is, without its first `skip` answers; None for one that was never taken, or is kept no longer.
+
+        Raises NoAnswer.
+        """
+
+    async def wait(self, check_id: str, seen: int, seconds: float, skip: int = 0) -> Standing | None:
+        """The same, but not before it is over, has more than `seen` answers, or so much time has passed."""
+
+    async def cancel(self, check_id: str) -> Standing | None:
+        """Stop what is not over yet. Raises NoAnswer."""
+
+    def statistics(self) -> Statistics: ...
+
+    async def trouble(self) -> str | None:
+        """Why it can take no check now; None where it can."""
+
+    async def close(self, grace: float) -> None:
+        """Take no more, let what runs end within so many seconds, and stop the rest, which is not lost."""
+
+
+class Watcher(Protocol):
+    """Is told what a service does. Never raises."""
+
+    def started(self, check: Check, number: int, waited: float) -> None:
+        """A cell's compile begins, which has waited so many seconds."""
+
+    def answered(self, check: Check, number: int, answer: Answer, seconds: float) -> None:
+        """A cell has its answer, so many seconds after it began."""
+
+
+class Nobody:
+    """A watcher that looks away."""
+
+    def started(self, check: Check, number: int, waited: float) -> None: ...
+
+    def answered(self, check: Check, number: int, answer: Answer, seconds: float) -> None: ...
+
+
+def planned(cell: Cell, available: Sequence[Toolchain]) -> PlannedCheck:
+    """A cell for the checker. Raises ToolchainMissing where there is no such toolchain any more."""
+    for toolchain in available:
+        if toolchain.name == cell.toolchain:
+            language = languages.language(cell.language)
+            return PlannedCheck(cell.source, language, toolchain, cell.standard)
+    raise ToolchainMissing(
+        f"compile with {cell.toolchain}", "it is not here any more", "send the check again, with one that is"
+    )
+
+
+def cells(checks: Sequence[PlannedCheck]) -> tuple[Cell, ...]:
+    return tuple(Cell(each.source, each.language.name, each.toolchain.name, each.standard) for each in checks)
+
+
+def answer(result: CheckResult) -> Answer:
+    return as_dict(result)
+
+
+def no_answer(cell: Cell, error: WillItCompileError) -> Answer:
+    said = {"asked": error.asked, "obstacle": error.obstacle, "remedy": error.remedy}
+    return {**cell._asdict(), "error": said, "refused": isinstance(error, RequestError)}
+
+
+def count(statistics: Statistics, told: Answer) -> Statistics:
+    """With one answer more."""
+    return statistics._replace(**{(kind := outcome(told)): getattr(statistics, kind) + 1})
+
+
+def outcome(told: Answer) -> str:
+    """Which counter of `Statistics` an answer is for."""
+    match told.get("verdict"):
+        case Verdict.COMPILED:
+            return "compiled"
+        case Verdict.REJECTED | Verdict.OUTPUT_LIMIT:
+            return "rejected"
+        case Verdict.TIMEOUT:
+            return "timeout"
+    return "failed"

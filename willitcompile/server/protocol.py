@@ -1,0 +1,461 @@
+"""What a client may cost before anybody knows what it wants: its connection, its headers, its body, its slowness.
+
+uvicorn's HTTP/1.1 protocol has one time limit, for a connection that waits between requests, and one for the number of
+connections, which those who say nothing can fill. Here each phase of a connection has its deadline:
+
+    head        from the connection's start, or a further request's first byte, to the end of its headers
+    body        from there to its end
+    answering   none of ours: the application's work
+    idle        from an answer to the next request's first byte (uvicorn's `timeout_keep_alive`)
+
+and an answer that its client does not read is given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from collections import OrderedDict
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import h11
+from starlette.requests import ClientDisconnect
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+    App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+_READ_BYTES = 16 << 10
+"""At once. Of the least chunks there are that is 2,700, which take 20 ms; asyncio's own 256 KiB would hold up everybody
+else for a third of a second."""
+_UNREAD_BYTES = 256 << 10
+"""Of a body that is still coming when it has its answer. What is more costs the client its connection."""
+_LINGER_SECONDS = 2.0
+"""In which a client that is still sending may read why it should not: closed at once, what it sends would meet a reset,
+and that takes the answer with it. Also how long one has its answer made that has closed its side."""
+_SEND_BYTES = 256 << 10
+"""Of an answer that the kernel may hold. By itself it takes megabytes: who reads one of them seems to read nothing."""
+_LEAST_READ_BYTES = 64 << 10
+"""Of an answer that waits to be read, in each `body_seconds`."""
+BODY = "willitcompile.body"
+"""In a request's scope: to be called once its body is needed no longer, by what does not answer soon after."""
+_PIECE_BYTES = 64
+"""What a piece of a body takes in memory beside its bytes."""
+
+
+class ConnectionLimits(NamedTuple):
+    headers_seconds: float = 10.0
+    body_seconds: float = 30.0
+    """Also how long a client may read nothing of its answer."""
+    header_bytes: int = 32 << 10
+    """Of the request's line and headers."""
+    connections: int = 1000
+    """One more, and the one that has been without a request for the longest time is closed; where none is, the one
+    more."""
+
+
+def protocol(limits: ConnectionLimits) -> type[H11Protocol]:
+    """For uvicorn's `http`, on asyncio's own loop: uvloop reads as much at once as it likes.
+
+    A type for one server: what its instances share is of one thread.
+    """
+
+    class Limited(_Limited):
+        _limits = limits
+        _idle: ClassVar[OrderedDict[_Limited, None]] = OrderedDict()
+        _buffer = bytearray(_READ_BYTES)
+
+    return Limited
+
+
+class _Limited(H11Protocol, asyncio.BufferedProtocol):
+    _limits: ClassVar[ConnectionLimits]
+    _idle: ClassVar[OrderedDict[_Limited, None]]
+    """Those without a request, the longest first."""
+    _buffer: ClassVar[bytearray]
+    """Each reads into it, and has taken what it read when the next one does."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.conn = self._http = _Http(self._limits.header_bytes)
+        self.ws_protocol_class = None
+        self._phase: tuple[str, int] | None = None
+        """("head", "body" or "idle", the request's number); None while a request is answered, and at the end."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._way: _Way = None  # type: ignore[assignment] # from connection_made on, as uvicorn has its transport
+        self._is_half = False
+        """Its client sends nothing more."""
+        self._is_ending = False
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._way = _Way(transport, self._end)  # type: ignore[arg-type]
+        super().connection_made(self._way)
+        self._way.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
+        # Whatever waits to be sent is known of, not only where it is much.
+        self._way.inner.set_write_buffer_limits(high=0)
+        while len(self.connections) > self._limits.connections and self._idle:
+            idle = next(iter(self._idle))
+            self.connections.discard(idle)
+            idle._leave()
+        if len(self.connections) > self._limits.connections:
+            self._refuse(503, "too many connections", "Retry-After: 1")
+        else:
+            self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_ending = self._way.is_closed = True
+        self._enter(None)
+        if self._write_timer:
+            self._write_timer.cancel()
+        super().connection_lost(exc)
+
+    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - asyncio's
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if not self._is_ending:
+            self.data_received(bytes(memoryview(self._buffer)[:nbytes]))
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def eof_received(self) -> bool:  # type: ignore[override] # uvicorn's says None, asyncio takes both
+        """A client that has gone looks the same as one that has said all and now reads, as `nc` does."""
+        self._is_half = True
+        if self._is_ending or self._phase:
+            return False
+        self._timer = self.loop.call_later(_LINGER_SECONDS, self._leave)
+        return True
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._idle.pop(self, None)
+        self._await_reader()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._write_timer:
+            self._write_timer.cancel()
+            self._write_timer = None
+        if self._phase and self._phase[0] != "body":
+            self._idle[self] = None
+
+    # What uvicorn calls.
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._unset_keepalive_if_required()  # it is ours: see _watch
+        self._watch()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's
+        if self._http.is_too_large:
+            self._refuse(431, "request headers too large")
+        else:
+            self._refuse(400, "bad request")
+
+    def shutdown(self) -> None:
+        if self._is_ending or self.conn.our_state is h11.ERROR:
+            self._way.inner.close()
+        else:
+            super().shutdown()
+
+    def _should_upgrade(self) -> bool:
+        return False
+
+    # Deadlines.
+
+    def _watch(self) -> None:
+        """Begin the phase that the connection is in now, unless it is in it already."""
+        if self._way.is_closing():
+            return
+        phase = None
+        if self.conn.their_state is h11.SEND_BODY:
+            phase = ("body", self._http.requests)
+        elif self.conn.their_state is h11.IDLE:
+            is_new = not self._http.requests or self.conn.trailing_data[0]
+            phase = ("head" if is_new else "idle", self._http.requests)
+        if phase and self._is_half:
+            self._leave()
+        elif phase != self._phase:
+            self._enter(phase)
+
+    def _enter(self, phase: tuple[str, int] | None) -> None:
+        self._phase = phase
+        self._idle.pop(self, None)
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if phase is None:
+            return
+        seconds = {
+            "head": self._limits.headers_seconds,
+            "body": self._limits.body_seconds,
+            "idle": self.timeout_keep_alive,
+        }
+        self._timer = self.loop.call_later(seconds[phase[0]], self._late)
+        if phase[0] != "body" and not self.flow.write_paused:
+            self._idle[self] = None
+
+    def _late(self) -> None:
+        if self._phase and (self._phase[0] == "body" or self.conn.trailing_data[0]):
+            self._refuse(408, "request timeout")
+        else:
+            self._leave()
+
+    def _await_reader(self) -> None:
+        waiting = self._way.inner.get_write_buffer_size()
+
+        def look() -> None:
+            if self._way.inner.get_write_buffer_size() > waiting - _LEAST_READ_BYTES:
+                self._way.inner.abort()
+            else:
+                self._await_reader()
+
+        self._write_timer = self.loop.call_later(self._limits.body_seconds, look)
+
+    # Ends.
+
+    def _refuse(self, status: int, message: str, *headers: str) -> None:
+        """Answer so, unless it has an answer, and close the connection. Whatever handles the request is told so."""
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            self._way.write(_answer(status, message, headers))
+        if self.cycle and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._linger()
+
+    def _end(self) -> None:
+        """In place of the transport's own close."""
+        if self.conn.their_state in {h11.SEND_BODY, h11.ERROR}:
+            self._linger()
+        else:
+            self._leave()
+
+    def _leave(self) -> None:
+        self._is_ending = self._way.is_closed = True
+        self._enter(None)
+        self._way.inner.close()
+
+    def _linger(self) -> None:
+        """Send what there is to send and then the end, and throw away what still comes for a moment."""
+        if self._is_ending:
+            return
+        self._is_ending = self._way.is_closed = True
+        self._enter(None)
+        try:
+            if self._way.inner.can_write_eof():
+                self._way.inner.write_eof()
+        except OSError:  # it has gone already
+            self._way.inner.close()
+        self._way.inner.resume_reading()
+        self._idle[self] = None  # it can be closed to make room
+        self._timer = self.loop.call_later(_LINGER_SECONDS, self._leave)
+
+
+class _Http(h11.Connection):
+    """Counts, and finds fault with a little more than h11 does."""
+
+    def __init__(self, header_bytes: int) -> None:
+        super().__init__(h11.SERVER, header_bytes)
+        self._header_bytes = header_bytes
+        self.requests = 0
+        self.is_too_large = False
+        self._unread = 0
+        """Bytes of the body that came after its answer."""
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
+        try:
+            event = super().next_event()
+        except h11.RemoteProtocolError as error:
+            self.is_too_large = error.error_status_hint == 431
+            raise
+        if isinstance(event, h11.Request):
+            self.requests += 1
+            self._unread = 0
+            # It looks only at what is not whole yet.
+            lines = sum(len(name) + len(value) + 4 for name, value in event.headers)
+            if lines + len(event.target) > self._header_bytes:
+                self.is_too_large = True
+                raise h11.RemoteProtocolError("headers too large")
+            names = {name for name, _ in event.headers}
+            # Which of the two counts is what request smuggling is made of: RFC 9112, 6.1.
+            if {b"content-length", b"transfer-encoding"} <= names:
+                raise h11.RemoteProtocolError("both a length and chunks")
+        elif isinstance(event, h11.Data) and self.our_state is h11.DONE:
+            self._unread += len(event.data)
+            if self._unread > _UNREAD_BYTES:
+                raise h11.RemoteProtocolError("a body that nobody reads")
+        return event
+
+
+class _Way(asyncio.Transport):
+    """The transport as uvicorn sees it: how it is closed is ours to say."""
+
+    def __init__(self, inner: asyncio.Transport, end: Callable[[], None]) -> None:
+        super().__init__()
+        self.inner = inner
+        self.is_closed = False
+        self._end = end
+
+    def close(self) -> None:
+        if not self.is_closed:
+            self._end()
+
+    def is_closing(self) -> bool:
+        return self.is_closed or self.inner.is_closing()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self.is_closed:
+            self.inner.write(data)
+
+    def pause_reading(self) -> None:
+        if not self.is_closed:
+            self.inner.pause_reading()
+
+    def resume_reading(self) -> None:
+        self.inner.resume_reading()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self.inner.get_extra_info(name, default)
+
+
+class BodyLimit:
+    """ASGI: refuses bodies that are too large, and more of them at once than there is memory for.
+
+    Stands inside of what adds headers to each answer, and outside of all that reads bodies.
+    """
+
+    def __init__(self, app: App, max_bytes: int, budget_bytes: int) -> None:
+        """`max_bytes` of one body; `budget_bytes` of all that are being received or dealt with.
+
+        What is only announced counts for nothing. Where they are more, not the last to come is refused, but whichever
+        has held the most for the longest time and is not whole yet: somebody who sends large bodies and never ends them
+        shuts out nobody.
+        """
+        if budget_bytes < max_bytes:
+            raise ValueError(f"a body of {max_bytes} bytes does not fit in {budget_bytes}")
+        self._app = app
+        self._max = max_bytes
+        self._budget = budget_bytes
+        self._held = 0
+        self._coming: set[_Body] = set()
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = _Body(receive, send, self._release)
+        if _announced(scope) > self._max:
+            await body.refuse(413, "request body too large")
+            return
+        scope[BODY] = body.release
+        try:
+            await self._app(scope, lambda: self._receive(body), body.answer)
+        except ClientDisconnect:
+            pass  # or was refused: no failure of the application's
+        finally:
+            body.release()
+            if body.refusal:
+                await body.refusal
+
+    async def _receive(self, body: _Body) -> Message:
+        message = await body.receive()
+        if message["type"] != "http.request" or body.is_refused:
+            return {"type": "http.disconnect"}
+        piece = len(message.get("body", b""))
+        body.size += piece
+        if body.size > self._max:
+            await body.refuse(413, "request body too large")
+        elif piece:
+            self._hold(body, piece + _PIECE_BYTES)
+        if body.is_refused:
+            return {"type": "http.disconnect"}
+        if not message.get("more_body", False):
+            self._coming.discard(body)
+        return message
+
+    def _hold(self, body: _Body, size: int) -> None:
+        self._coming.add(body)
+        self._held += size
+        body.held += size
+        now = time.monotonic()
+        while self._held > self._budget and self._coming:
+            largest = max(self._coming, key=lambda each: each.held * (now - each.began))
+            largest.is_refused = True
+            largest.release()
+            # It may wait for its client, and this body must not wait for that.
+            refusal = largest.refuse(503, "too much is being sent at once", "Retry-After: 1")
+            largest.refusal = asyncio.create_task(refusal)
+
+    def _release(self, body: _Body) -> None:
+        self._coming.discard(body)
+        self._held -= body.held
+        body.held = 0
+
+
+class _Body:
+    """That of a request."""
+
+    def __init__(self, receive: Receive, send: Send, release: Callable[[_Body], None]) -> None:
+        self.receive = receive
+        self._send = send
+        self._release = release
+        self.began = time.monotonic()
+        self.size = 0
+        self.held = 0
+        """What of it is in memory, with what that costs."""
+        self.is_refused = False
+        self.refusal: asyncio.Task[None] | None = None
+        self._is_answered = False
+
+    def release(self) -> None:
+        self._release(self)
+
+    async def answer(self, message: Message) -> None:
+        """The application's."""
+        if not self.is_refused:
+            self._is_answered = True
+            self.release()
+            await self._send(message)
+
+    async def refuse(self, status: int, message: str, *headers: str) -> None:
+        """After it, a server says that the client is gone to whoever waits for the body."""
+        self.is_refused = True
+        if self._is_answered:
+            return
+        content = _content(message)
+        lines = (line.split(": ") for line in _headers(content, headers))
+        fields = [(name.lower().encode(), value.encode()) for name, value in lines]
+        await self._send({"type": "http.response.start", "status": status, "headers": fields})
+        await self._send({"type": "http.response.body", "body": content})
+
+
+def _announced(scope: MutableMapping[str, Any]) -> int:
+    """Bytes, 0 where nothing is said. The server has seen to it that it is one number."""
+    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
+
+
+def _answer(status: int, message: str, headers: Sequence[str]) -> bytes:
+    content = _content(message)
+    lines = (f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *_headers(content, headers), "", "")
+    return "\r\n".join(lines).encode("ascii") + content
+
+
+def _headers(content: bytes, more: Sequence[str]) -> tuple[str, ...]:
+    return ("Content-Type: application/json", f"Content-Length: {len(content)}", "Connection: close", *more)
+
+
+def _content(message: str) -> bytes:
+    return json.dumps({"message": message}, separators=(",", ":")).encode("ascii")

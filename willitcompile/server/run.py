@@ -1,0 +1,193 @@
+"""Serving: what there is put together, a socket to listen at, and ending in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+import socket
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import uvicorn
+
+import willitcompile
+from willitcompile.errors import BackendUnavailable
+from willitcompile.server import logs, tracing
+from willitcompile.server.app import application
+from willitcompile.server.clients import Clients
+from willitcompile.server.desk import Desk
+from willitcompile.server.local import Kept, LocalService
+from willitcompile.server.metrics import Metrics
+from willitcompile.server.observer import Observer
+from willitcompile.server.offer import Offer
+from willitcompile.server.protocol import ConnectionLimits, protocol
+from willitcompile.server.ratelimit import RateLimit
+from willitcompile.server.store import Store
+from willitcompile.server.tokens import Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.types import ASGIApp
+
+    from willitcompile.backends import Backend
+    from willitcompile.model import Limits
+    from willitcompile.server.checks import Service, Statistics
+    from willitcompile.server.settings import ServeSettings
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+IDLE_SECONDS = 15
+"""For which a connection may wait for its next request."""
+LAST_SECONDS = 5
+"""For which answers that are being sent may take, once all else has ended."""
+_FILES = 512
+"""Descriptors for all but connections."""
+
+
+class Serving(NamedTuple):
+    """What `run` serves."""
+
+    backend: Backend
+    """Which is closed by whoever opened it."""
+    settings: ServeSettings
+    limits: Limits
+    """Of each compile."""
+    workers: int
+
+
+def run(serving: Serving) -> None:
+    """Serve until told to end. Raises WillItCompileError where that cannot begin."""
+    settings = serving.settings
+    offer = Offer(serving.backend)
+    clients = Clients(settings.trusted_proxies)
+    tokens = Tokens(Path(settings.tokens), _warn) if settings.tokens else None
+    spans = tracing.tracer(os.environ, willitcompile.__version__)
+    late = _Late()
+    metrics = Metrics(serving.backend.name, late.statistics, willitcompile.__version__, offer.available)
+    observer = Observer(metrics, spans)
+    with _listening(settings) as listener:
+        try:
+            service = late.service = _service(serving, offer, observer)
+            rate = RateLimit(settings.rate_limit, max(1, round(settings.rate_limit)))
+            desk = Desk(service, offer, rate, observer, serving.limits, serving.backend.name)
+            asyncio.run(_serve(desk, application(desk, settings, clients, tokens), settings, listener))
+        finally:
+            observer.close()
+
+
+def _service(serving: Serving, offer: Offer, observer: Observer) -> Service:
+    settings = serving.settings
+    return LocalService(
+        serving.backend,
+        Store(settings.state),
+        offer.available,
+        limits=serving.limits,
+        workers=serving.workers,
+        queue_size=settings.queue_size,
+        keep=Kept(settings.keep, settings.keep_results),
+        watcher=observer,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: on the first one, polls are answered until what runs has ended."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(desk: Desk, app: ASGIApp, settings: ServeSettings, listener: socket.socket) -> None:
+    limits = ConnectionLimits(
+        headers_seconds=settings.header_timeout,
+        body_seconds=settings.body_timeout,
+        connections=settings.max_connections,
+    )
+    config = uvicorn.Config(
+        app,
+        http=protocol(limits),
+        ws="none",
+        loop="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=LAST_SECONDS,
+    )
+    server = _Server(config)
+    told = asyncio.Event()
+    hurry = asyncio.Event()
+
+    def stop() -> None:
+        (hurry if told.is_set() else told).set()
+
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, stop)
+    await desk.service.start()
+    watching = asyncio.create_task(desk.offer.watch())
+    serving = asyncio.create_task(server.serve([listener]))
+    logs.say(f"serving at {_address(listener)}", fields={"backend": desk.backend})
+    ending = asyncio.create_task(told.wait())
+    await asyncio.wait([serving, ending], return_when=asyncio.FIRST_COMPLETED)
+    logs.say("ending: what runs may end, nothing more is begun")
+    closing = asyncio.create_task(desk.service.close(settings.grace))
+    hurrying = asyncio.create_task(hurry.wait())
+    await asyncio.wait([closing, hurrying], return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    if not closing.done():
+        closing.cancel()
+        await desk.service.close(0)
+    await serving
+    for task in (watching, ending, hurrying):
+        task.cancel()
+    logs.say("ended")
+
+
+@contextmanager
+def _listening(settings: ServeSettings) -> Iterator[socket.socket]:
+    """Raises BackendUnavailable."""
+    _allow_descriptors(settings.max_connections + _FILES)
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server(
+            (settings.host, settings.port), family=family, backlog=1024, dualstack_ipv6=settings.host == "::"
+        )
+    except OSError as error:
+        raise BackendUnavailable(
+            f"serve at {settings.host}:{settings.port}",
+            (error.strerror or str(error)).lower(),
+            "choose another one: --port 8081, --host 0.0.0.0",
+        ) from None
+    with listener:
+        yield listener
+
+
+def _allow_descriptors(wanted: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _warn(text: str) -> None:
+    logs.say(text, logging.WARNING)
+
+
+class _Late:
+    """Tells what the service does, which is made after what looks at it."""
+
+    service: Service
+
+    def statistics(self) -> Statistics:
+        return self.service.statistics()

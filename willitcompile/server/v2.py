@@ -1,0 +1,293 @@
+"""Version 2 of the API: a check as the command line has it, with several files, a matrix, limits and a priority."""
+
+from __future__ import annotations
+
+import base64
+import posixpath
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
+
+from willitcompile import checker
+from willitcompile.errors import NoAnswer, RequestError, SourceError
+from willitcompile.files import has_control
+from willitcompile.model import Verdict
+from willitcompile.reports.json import dumps
+from willitcompile.server.checks import Ask, Check, cells
+from willitcompile.server.desk import Json, Refused, body, is_json, new_id, rfc3339, told, unavailable
+from willitcompile.server.protocol import BODY
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from willitcompile.model import Limits, Toolchain
+    from willitcompile.server.checks import Standing
+    from willitcompile.server.desk import Desk
+
+MOST_CELLS = 1000
+"""Compiles of one check."""
+MOST_FILES = 1000
+MOST_WAIT_SECONDS = 60
+STREAM_SECONDS = 15.0
+"""After which a stream says that it is still there."""
+
+Text = Annotated[str, Meta(max_length=1000)]
+Path = Annotated[str, Meta(min_length=1, max_length=500)]
+Seconds = Annotated[float, Meta(ge=0, le=MOST_WAIT_SECONDS)]
+
+
+class Encoded(msgspec.Struct, forbid_unknown_fields=True):
+    """A file that is no UTF-8 text."""
+
+    base64: str
+
+
+class Limited(msgspec.Struct, forbid_unknown_fields=True):
+    """Of each compile; no more than the service allows, which is the default."""
+
+    wall_seconds: Annotated[float, Meta(gt=0)] | None = None
+    memory_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 50)] | None = None
+    output_bytes: Annotated[int, Meta(ge=1, le=1 << 40)] | None = None
+
+
+class CheckBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What to check: each source with each toolchain at each standard, as far as they fit each other."""
+
+    files: Annotated[dict[Path, str | Encoded], Meta(min_length=1, max_length=MOST_FILES)]
+    """By relative path, what each file holds."""
+    sources: Annotated[list[Path], Meta(max_length=MOST_FILES)] = []
+    """Those of the files to check; without, each that is a source."""
+    language: Annotated[str, Meta(max_length=100)] | None = None
+    """`c`, `c++`, `go` or `rust`; without, told by extension and content."""
+    toolchains: Annotated[list[Text], Meta(max_length=100)] = []
+    """`gcc-13`, `gcc` or `all`; without, the default one of each language."""
+    standards: Annotated[list[Text], Meta(max_length=100)] = []
+    """Without, the default of each toolchain."""
+    include_dirs: Annotated[list[Path], Meta(max_length=100)] = []
+    defines: Annotated[list[Text], Meta(max_length=100)] = []
+    """`NAME` or `NAME=VALUE`."""
+    warnings: Annotated[list[Text], Meta(max_length=100)] = []
+    """`-Wall`."""
+    flags: Annotated[list[Text], Meta(max_length=100)] = []
+    """`-O2`; only those that can do no harm."""
+    link: bool = False
+    """Build a program, not only an object."""
+    limits: Limited = msgspec.field(default_factory=Limited)
+    priority: Literal["interactive", "batch"] = "interactive"
+    """Interactive checks go before batches."""
+    wait: Seconds = 0
+    """For so many seconds the answer may wait until the check is done."""
+
+
+class V2:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._decoder = msgspec.json.Decoder(CheckBody)
+
+    def routes(self) -> list[Route]:
+        check = "/api/v2/checks/{check_id}"
+        return [
+            Route("/api/v2/toolchains", self.toolchains),
+            Route("/api/v2/checks", self.submit, methods=["POST"]),
+            Route(check, self.check, methods=["GET", "DELETE"]),
+        ]
+
+    async def toolchains(self, _: Request) -> Response:
+        desk = self._desk
+        limits = {name: getattr(desk.limits, name) for name in Limited.__struct_fields__}
+        described = [_toolchain(each) for each in desk.offer.available()]
+        return Json({"toolchains": described, "backend": desk.backend, "limits": limits})
+
+    async def submit(self, request: Request) -> Response:
+        check_id, total, wait = await self._take(request)
+        # What was sent is held by the service alone now, however long this waits.
+        request.scope[BODY]()
+        standing = await self._found(check_id, total, wait)
+        headers = {"Location": f"/api/v2/checks/{check_id}"}
+        return Json(document(standing), 200 if standing.is_over else 202, headers)
+
+    async def _take(self, request: Request) -> tuple[str, int, float]:
+        """Its id, how many cells it has, and for how long to wait. Raises Refused."""
+        desk = self._desk
+        client = desk.admit(request)
+        sent = await body(request)
+        if not is_json(request):
+            raise Refused(415, "the body is not application/json")
+        try:
+            asked = self._decoder.decode(sent)
+        except RecursionError:
+            raise Refused(400, "the body nests too deep") from None
+        except ValueError as error:  # among them what is wrong with its encoding
+            raise Refused(400, f"the body is not a check: {error}") from None
+        with desk.observer.submission(request.headers.get("traceparent")) as trace:
+            try:
+                check = plan(asked, desk.offer.available(), desk.backend, desk.limits, client, trace)
+            except RequestError as error:
+                raise Refused(400, f"{error.asked}: {error.obstacle}", more=told(error)) from None
+            await desk.submit(check, "v2")
+        return check.id, len(check.cells), asked.wait
+
+    async def check(self, request: Request) -> Response:
+        check_id = request.path_params["check_id"]
+        if request.method == "DELETE":
+            return await self._cancel(check_id)
+        if "text/event-stream" in request.headers.get("accept", ""):
+            seen = _number(request.headers.get("last-event-id") or request.query_params.get("seen"), "seen", 0)
+            standing = await self._found(check_id, skip=int(seen))
+            headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+            return StreamingResponse(self._events(standing, int(seen)), headers=headers, media_type="text/event-stream")
+        seconds = _number(request.query_params.get("wait"), "wait", 0.0)
+        if seconds > MOST_WAIT_SECONDS:
+            raise Refused(400, f"wait is at most {MOST_WAIT_SECONDS} seconds")
+        seen = _number(request.query_params.get("seen"), "seen", MOST_CELLS)
+        return Json(document(await self._found(check_id, int(seen), seconds)))
+
+    async def _cancel(self, check_id: str) -> Response:
+        try:
+            standing = await self._desk.service.cancel(check_id)
+        except NoAnswer as error:
+            raise unavailable(error) from error
+        if standing is None:
+            raise Refused(404, "check not found")
+        return Json(document(standing))
+
+    async def _found(self, check_id: str, seen: int = 0, seconds: float = 0.0, skip: int = 0) -> Standing:
+        service = self._desk.service
+        try:
+            standing = await (service.wait(check_id, seen, seconds) if seconds else service.find(check_id, skip))
+        except NoAnswer as error:
+            raise unavailable(error) from error
+        if standing is None:
+            raise Refused(404, "check not found")
+        return standing
+
+    async def _events(self, standing: Standing, seen: int) -> AsyncIterator[str]:
+        """Each result as it comes, numbered from 1, and at last the check without them."""
+        while True:
+            for place, (number, each) in enumerate(standing.answers.items(), seen + 1):
+                yield f"event: result\nid: {place}\ndata: {dumps({'index': number, **each})}\n\n"
+            seen = standing.done
+            if standing.is_over:
+                whole = await self._desk.service.find(standing.id) or standing
+                yield f"event: done\ndata: {dumps(document(whole) | {'results': []})}\n\n"
+                return
+            try:
+                now = await self._desk.service.wait(standing.id, seen, STREAM_SECONDS, seen)
+            except NoAnswer:
+                return  # whoever listens comes again, and goes on where this ended
+            if now is None:
+                return
+            if now.done == seen and not now.is_over:
+                if self._desk.service.is_draining:
+                    return
+                yield ": still here\n\n"
+            standing = now
+
+
+def plan(
+    asked: CheckBody, available: Sequence[Toolchain], backend: str, limits: Limits, client: str, trace: str | None
+) -> Check:
+    """The check that a request asks for. Raises RequestError."""
+    ask = Ask(
+        {path: _content(path, file) for path, file in asked.files.items()},
+        tuple(asked.sources),
+        asked.language,
+        tuple(asked.toolchains),
+        tuple(asked.standards),
+        tuple(asked.include_dirs),
+        tuple(asked.defines),
+        tuple(asked.warnings),
+        tuple(asked.flags),
+        asked.link,
+        _limits(asked.limits, limits),
+    )
+    for path in (*ask.files, *ask.sources, *ask.include_dirs):
+        _refuse_path(path)
+    request = ask.request()
+    planned = checker.combine(request, checker.find(request), available, backend)
+    if len(planned) > MOST_CELLS:
+        raise RequestError(
+            "check all of this", f"it takes {len(planned)} compiles, more than {MOST_CELLS}", "send it in parts"
+        )
+    return Check(new_id(), client, asked.priority, time.time(), cells(planned), ask, trace=trace)
+
+
+def document(standing: Standing) -> dict[str, Any]:
+    """A check as it goes out: `Summary` and `Checked` of the OpenAPI document."""
+    answers = standing.answers
+    counts = Counter(str(each.get("verdict", "error")) for each in answers.values())
+    return {
+        "id": standing.id,
+        "status": standing.status,
+        "submitted": rfc3339(standing.submitted),
+        "finished": None if standing.finished is None else rfc3339(standing.finished),
+        "total": len(standing.cells),
+        "done": standing.done,
+        "results": [{"index": number, **answers[number]} for number in sorted(answers)],
+        "summary": {name: counts[name] for name in (*map(str, Verdict), "error")},
+    }
+
+
+def _toolchain(toolchain: Toolchain) -> dict[str, object]:
+    return {
+        "name": toolchain.name,
+        "family": toolchain.family,
+        "version": toolchain.version,
+        "languages": {
+            language: {
+                "standards": list(standards),
+                "default": toolchain.defaults[language],
+                "compiler": toolchain.compilers[language],
+            }
+            for language, standards in toolchain.standards.items()
+        },
+    }
+
+
+def _content(path: str, file: str | Encoded) -> bytes:
+    if isinstance(file, str):
+        return file.encode()
+    try:
+        return base64.b64decode(file.base64, validate=True)
+    except ValueError:
+        raise SourceError(f"read {path!r}", "it is not base64", "encode it again, or send it as text") from None
+
+
+def _refuse_path(path: str) -> None:
+    """Raises SourceError for one that is not below where the files are, or has two names."""
+    is_plain = not has_control(path) and "\\" not in path and not path.startswith(("/", "-", "@"))
+    if is_plain and (path == posixpath.normpath(path)) and path != ".." and not path.startswith("../"):
+        return
+    raise SourceError(
+        f"check {path!r}", "that is no path of a file that was sent", "use relative paths without . and .., as src/a.c"
+    )
+
+
+def _limits(asked: Limited, allowed: Limits) -> dict[str, float]:
+    """Those that are named. Raises RequestError for one beyond what is allowed."""
+    named = {name: value for name in asked.__struct_fields__ if (value := getattr(asked, name)) is not None}
+    for name, value in named.items():
+        if value > (most := getattr(allowed, name)):
+            raise RequestError(f"check with {name} {value:g}", f"this service allows {most:g}", "ask for less")
+    return named
+
+
+def _number(text: str | None, name: str, default: float) -> float:
+    """Raises Refused."""
+    if text is None:
+        return default
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 1_000_000:
+        raise Refused(400, f"{name} is not a number from 0 on")
+    return number
