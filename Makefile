@@ -33,6 +33,7 @@ cluster-down: $(VENV)/installed-for-development
 
 docs: $(VENV)/installed-for-development
 	$(BIN)/python tests/docs/cli_reference.py --write
+	$(BIN)/python tests/docs/api_reference.py --write
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("will-it-compile needs Python 3.11 or later; try: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'

@@ -378,6 +378,7 @@ def serve(
     keep_results: Annotated[
         str | None, _serving("keep-results", "N", "How many checks that are over are kept", "keep_results")
     ] = None,
+    keep_bytes: Annotated[str | None, _serving("keep-bytes", "SIZE", "And how much of them", "keep_bytes")] = None,
     state: Annotated[
         str | None, typer.Option("--state", metavar="DIR", help="Where queue and results are kept, without a cluster.")
     ] = None,

@@ -15,6 +15,7 @@ from willitcompile.server.clients import group
 from willitcompile.server.desk import CLIENT, Json, Refused, rfc3339
 from willitcompile.server.observer import Observed
 from willitcompile.server.protocol import BodyLimit
+from willitcompile.server.ratelimit import AtOnce
 from willitcompile.server.v1 import V1
 from willitcompile.server.v2 import V2
 
@@ -33,6 +34,10 @@ BODIES = 8
 
 OPEN = frozenset({"/health", "/ready", "/openapi.json"}) | frozenset(page.FILES)
 """What needs no token."""
+
+ALWAYS = frozenset({"/health", "/ready", "/metrics"})
+AT_ONCE = 100
+"""Requests of one client. Whoever waits for more results than that listens to them, or asks in turn."""
 
 METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
 HEADERS = "Authorization, Content-Type, Last-Event-ID, traceparent"
@@ -68,16 +73,19 @@ def application(desk: Desk, settings: ServeSettings, clients: Clients, tokens: T
     ]
     inner = Starlette(routes=routes, exception_handlers={Refused: _refused, HTTPException: _http, Exception: _broken})
     inner.router.redirect_slashes = False
-    limited = BodyLimit(inner, settings.max_body, BODIES * settings.max_body)
-    app = CrossOrigin(Admission(limited, clients, tokens, desk.observer), settings.cors_origin)
+    limited = BodyLimit(inner, settings.max_body, BODIES * settings.max_body, desk.observer.refused)
+    app = CrossOrigin(Admission(limited, clients, tokens, AtOnce(AT_ONCE), desk.observer), settings.cors_origin)
     return Observed(app, desk.observer, clients.of)
 
 
 class Admission:
     """ASGI: says who asks, and lets nobody in without a token where there are some."""
 
-    def __init__(self, app: ASGIApp, clients: Clients, tokens: Tokens | None, observer: Observer) -> None:
+    def __init__(
+        self, app: ASGIApp, clients: Clients, tokens: Tokens | None, at_once: AtOnce, observer: Observer
+    ) -> None:
         self._app = app
+        self._at_once = at_once
         self._clients = clients
         self._tokens = tokens
         self._observer = observer
@@ -96,7 +104,16 @@ class Admission:
                 await refusal.response()(scope, receive, send)
                 return
             scope[CLIENT] = f"token {name}"
-        await self._app(scope, receive, send)
+        # How the service is has to be told also while somebody asks too much.
+        if scope["path"] in ALWAYS:
+            await self._app(scope, receive, send)
+            return
+        with self._at_once.request(scope[CLIENT]) as may_be:
+            if may_be:
+                await self._app(scope, receive, send)
+                return
+        self._observer.refused("busy", address)
+        await Refused(429, "too many requests at once", {"Retry-After": "1"}).response()(scope, receive, send)
 
 
 class CrossOrigin:

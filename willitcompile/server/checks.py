@@ -12,8 +12,8 @@ from willitcompile import languages
 from willitcompile.checker import CheckRequest, PlannedCheck
 from willitcompile.errors import RequestError, ToolchainMissing, WillItCompileError
 from willitcompile.languages import CompileOptions
-from willitcompile.model import Verdict
-from willitcompile.reports.json import as_dict
+from willitcompile.model import KIB, MIB, Verdict
+from willitcompile.reports.json import as_dict, dumps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 INTERACTIVE, BATCH = "interactive", "batch"
 PRIORITIES = (INTERACTIVE, BATCH)
+
+MOST_CHECK_BYTES = 4 * MIB
+"""Of all answers of a check together, so that nobody can have it tell gigabytes."""
+_LEAST_ROOM = 3 * KIB
 
 Answer: TypeAlias = dict[str, Any]
 """A result as the json report has it, or where there is none `source`, `language`, `toolchain`, `standard`, an `error`
@@ -43,7 +47,7 @@ class Ask(NamedTuple):
     warnings: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     link: bool = False
-    limits: dict[str, float] = {}  # noqa: RUF012 - nobody changes it
+    limits: dict[str, int | float] = {}  # noqa: RUF012 - a whole number stays one; nobody changes it
     """The fields of `willitcompile.model.Limits` that differ from the service's."""
 
     def request(self) -> CheckRequest:
@@ -89,6 +93,15 @@ class Check(NamedTuple):
     """A W3C traceparent, where whoever sent it traces what becomes of it."""
 
 
+class Told(NamedTuple):
+    """An answer as it goes out."""
+
+    verdict: str
+    """`error` where there is none."""
+    text: str
+    """JSON, with the cell's number as `index`."""
+
+
 class Standing(NamedTuple):
     """How far a check is."""
 
@@ -97,7 +110,7 @@ class Standing(NamedTuple):
     cells: tuple[Cell, ...]
     status: str
     """`queued`, `running`, `done`, `cancelled`."""
-    answers: Mapping[int, Answer]
+    answers: Mapping[int, Told]
     """By the cell's number, in the order in which they came; without those that were to be left out."""
     done: int
     """How many there are in all."""
@@ -209,6 +222,35 @@ def answer(result: CheckResult) -> Answer:
 def no_answer(cell: Cell, error: WillItCompileError) -> Answer:
     said = {"asked": error.asked, "obstacle": error.obstacle, "remedy": error.remedy}
     return {**cell._asdict(), "error": said, "refused": isinstance(error, RequestError)}
+
+
+def tell(number: int, told: Answer, cells: int) -> Told:
+    """The answer of that cell, of so many, with as much of what its compiler said as there is room for."""
+    room = MOST_CHECK_BYTES // cells
+    text = dumps({"index": number, **told})
+    if len(text) > room and "verdict" in told:
+        text = dumps({"index": number, **_cut(told, room)})
+    return Told(str(told.get("verdict", "error")), text)
+
+
+def _cut(told: Answer, room: int) -> Answer:
+    """A third of the room each for what was printed to either stream, and for what was read from it."""
+    share = max(room, _LEAST_ROOM) // 3
+    diagnostics, left = [], share
+    for each in told["diagnostics"]:
+        if (left := left - len(dumps(each))) < 0:
+            break
+        diagnostics.append(each)
+    streams = {stream: _head(told[stream], share) for stream in ("stdout", "stderr")}
+    return {**told, **streams, "diagnostics": diagnostics, "truncated": True}
+
+
+def _head(text: str, room: int) -> str:
+    """So much of its beginning that it has room as JSON, where a character takes up to twelve."""
+    text = text[:room]
+    while len(dumps(text)) > room:
+        text = text[: len(text) * 3 // 4]
+    return text
 
 
 def count(statistics: Statistics, told: Answer) -> Statistics:

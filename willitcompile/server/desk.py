@@ -41,6 +41,13 @@ class Json(Response):
         return dumps(content).encode()
 
 
+class Text(Json):
+    """What is JSON already."""
+
+    def render(self, content: object) -> bytes:
+        return str(content).encode()
+
+
 class Refused(Exception):
     """A request that gets no other answer than this one."""
 
@@ -88,13 +95,14 @@ class Desk(NamedTuple):
             self.observer.refused("draining", check.client)
             raise Refused(503, "the service is about to end, please try again", _after(5)) from None
         except NoAnswer as error:
-            raise unavailable(error) from error
+            raise unavailable(error, api) from error
         self.observer.submitted(check, api)
 
 
-def unavailable(error: WillItCompileError) -> Refused:
+def unavailable(error: WillItCompileError, api: str) -> Refused:
     """There is no answer now."""
-    return Refused(503, f"{error.asked}: {error.obstacle}", _after(5), told(error))
+    more = {} if api == "v1" else told(error)
+    return Refused(503, f"{error.asked}: {error.obstacle}", _after(5), more)
 
 
 def told(error: WillItCompileError) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from willitcompile import checker
 from willitcompile.backends import CancelToken
 from willitcompile.errors import BackendFailed, Interrupted, NoAnswer, WillItCompileError
+from willitcompile.model import GIB
 from willitcompile.server.checks import (
     Draining,
     Nobody,
@@ -21,6 +22,7 @@ from willitcompile.server.checks import (
     count,
     no_answer,
     planned,
+    tell,
 )
 from willitcompile.server.queue import FairQueue
 
@@ -37,6 +39,8 @@ _AGAIN_SECONDS = 1.0
 """After what could not be written, as to a full disk."""
 _SWEEP_SECONDS, _SWEEP_ANSWERS = 10.0, 200
 """After which what is kept no longer is dropped, whichever comes first."""
+MOST_HELD_BYTES = GIB
+"""Of the files of all checks that are not over."""
 CANCEL_SECONDS = 20.0
 """How long compiles that were told to stop are waited for."""
 
@@ -55,7 +59,9 @@ class Kept(NamedTuple):
 
     seconds: float
     checks: int
-    """The last so many, at most."""
+    """The last so many, at most, """
+    bytes: int
+    """and of these so many bytes."""
 
 
 class LocalService:
@@ -82,6 +88,8 @@ class LocalService:
         self._keep = keep
         self._watcher = watcher or Nobody()
         self._queue: FairQueue[_Item] = FairQueue()
+        self._held: dict[str, tuple[int, int]] = {}
+        """By check that is not over, the bytes of its files, and how many answers it lacks."""
         self._reserved = 0
         """Cells that are being written."""
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="will-it-compile worker")
@@ -102,6 +110,7 @@ class LocalService:
 
     async def start(self) -> None:
         for left in self._store.unfinished():
+            self._held[left.id] = (left.size, len(left.numbers))
             for number in left.numbers:
                 self._queue.put(_Item(left.id, number, left.submitted), left.client, left.priority)
         self._sweeper = asyncio.create_task(self._sweep())
@@ -110,15 +119,21 @@ class LocalService:
     async def submit(self, check: Check) -> None:
         if self._draining:
             raise Draining
+        size = sum(map(len, check.ask.files.values()))
         settled = {number for number, _ in check.answers}
         waiting = [number for number in range(len(check.cells)) if number not in settled]
-        if len(self._queue) + self._reserved + len(waiting) > self._queue_size:
-            raise QueueFull
+        self._refuse(check.client, len(waiting), size)
         self._reserved += len(waiting)
+        self._held[check.id] = (size, len(waiting))
         try:
             await self._written(self._store.add(check))
+        except BaseException:
+            del self._held[check.id]
+            raise
         finally:
             self._reserved -= len(waiting)
+        if not waiting:
+            del self._held[check.id]
         for _, told in check.answers:
             self._statistics = count(self._statistics, told)
         for number in waiting:
@@ -151,6 +166,7 @@ class LocalService:
     async def cancel(self, check_id: str) -> Standing | None:
         await self._written(self._store.cancel(check_id))
         self._queue.remove(lambda item: item.check_id == check_id)
+        self._held.pop(check_id, None)
         if running := self._running.get(check_id):
             running[0].cancel()
         self._wake(check_id)
@@ -187,6 +203,15 @@ class LocalService:
         except sqlite3.Error as error:
             raise _lost("keep a check", error) from error
 
+    def _refuse(self, client: str, count: int, size: int) -> None:
+        """Raises QueueFull where there is no room for so many cells of a client, or so many bytes."""
+        own = self._queue.of(client)
+        free = self._queue_size - len(self._queue) - self._reserved
+        # Of what is free he may have half, so that nobody takes all of it.
+        share = max(1, (own + free) // 2)
+        if count > free or own + count > share or sum(held for held, _ in self._held.values()) + size > MOST_HELD_BYTES:
+            raise QueueFull
+
     def _fill(self) -> None:
         """Start what waits, as far as there is room."""
         while not self._draining and len(self._tasks) < self._statistics.workers and len(self._queue):
@@ -222,9 +247,10 @@ class LocalService:
         if ran is None:
             return
         check, told = ran
+        text = tell(item.number, told, len(check.cells))
         while True:
             try:
-                await self._written(self._store.answer(item.check_id, item.number, told))
+                await self._written(self._store.answer(item.check_id, item.number, text))
             except NoAnswer:
                 # It holds its place meanwhile, so that no more is begun than can be kept. At the end it is left to
                 # whoever comes next, who compiles it again.
@@ -233,6 +259,8 @@ class LocalService:
                 await asyncio.sleep(_AGAIN_SECONDS)
             else:
                 self._statistics = count(self._statistics, told)
+                if held := self._held.pop(item.check_id, None):
+                    self._held.update({item.check_id: (held[0], held[1] - 1)} if held[1] > 1 else {})
                 self._watcher.answered(check, item.number, told, time.monotonic() - started)
                 self._answered += 1
                 if self._answered % _SWEEP_ANSWERS == 0:
@@ -267,12 +295,14 @@ class LocalService:
     async def _sweep(self) -> None:
         while True:
             try:
-                await self._written(self._store.forget(time.time() - self._keep.seconds, self._keep.checks))
+                await self._written(
+                    self._store.forget(time.time() - self._keep.seconds, self._keep.checks, self._keep.bytes)
+                )
             except NoAnswer:
                 pass
             self._swept.clear()
             try:
-                await asyncio.wait_for(self._swept.wait(), _SWEEP_SECONDS)
+                await asyncio.wait_for(self._swept.wait(), min(_SWEEP_SECONDS, self._keep.seconds))
             except TimeoutError:
                 pass
 

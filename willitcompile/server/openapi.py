@@ -21,6 +21,21 @@ TIME: Schema = {"type": "string", "format": "date-time"}
 ID: Schema = {"type": "string", "format": "uuid"}
 SWITCH: Schema = {"type": "boolean"}
 
+COMPILE: Schema = {"code": "aW50IG1haW4oKSB7fQo=", "language": "cpp", "standard": "c++20"}
+CHECK: Schema = {
+    "files": {"main.cpp": '#include "twice.h"\nint main() { return twice(0); }\n', "twice.h": "int twice(int);\n"}
+}
+MATRIX: Schema = {
+    "files": {"main.c": "int main(void) { return 0; }\n"},
+    "toolchains": ["all"],
+    "standards": ["c11", "c17"],
+    "warnings": ["-Wall"],
+    "limits": {"wall_seconds": 10},
+    "priority": "batch",
+    "wait": 20,
+}
+"""Requests as they may be sent."""
+
 
 def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
@@ -47,6 +62,7 @@ def _answer(
     return told
 
 
+WHERE = {"Location": "Where the check is."}
 AFTER = {"Retry-After": "Seconds after which to try again."}
 
 
@@ -67,8 +83,14 @@ def _errors(*statuses: int) -> Schema:
     }
 
 
-def _body(name: str) -> Schema:
-    return {"required": True, "content": {"application/json": {"schema": _ref(name)}}}
+def _body(name: str, **examples: Schema) -> Schema:
+    shown = {each: {"value": value} for each, value in examples.items()}
+    return {"required": True, "content": {"application/json": {"schema": _ref(name), "examples": shown}}}
+
+
+def _links(name: str, field: str, *operations: str) -> Schema:
+    """From an answer that has the id in this field to the operations with this parameter."""
+    return {each: {"operationId": each, "parameters": {name: f"$response.body#/{field}"}} for each in operations}
 
 
 def _parameter(name: str, where: str, description: str, schema: Schema) -> Schema:
@@ -137,9 +159,12 @@ def _version_1() -> Schema:
             "post": {
                 "operationId": "v1Compile",
                 "summary": "Send one source. What is wrong with it is told in its result.",
-                "requestBody": _body("Compile"),
+                "requestBody": _body("Compile", program=COMPILE),
                 "responses": {
-                    "202": _answer("It is taken.", _object({"job_id": ID, "status": {"const": "queued"}})),
+                    "202": {
+                        **_answer("It is taken.", _object({"job_id": ID, "status": {"const": "queued"}})),
+                        "links": _links("job_id", "job_id", "v1Result"),
+                    },
                     **_errors(400, 401, 408, 413, 429, 503),
                 },
             }
@@ -167,6 +192,7 @@ def _version_1() -> Schema:
 
 def _version_2() -> Schema:
     check_id = _parameter("check_id", "path", "As `POST /api/v2/checks` gave it.", TEXT)
+    follow = _links("check_id", "id", "check", "cancel")
     return {
         "/api/v2/toolchains": {
             "get": {
@@ -179,10 +205,10 @@ def _version_2() -> Schema:
             "post": {
                 "operationId": "submit",
                 "summary": "Check sources: each with each toolchain at each standard, as far as they fit each other.",
-                "requestBody": _body("CheckBody"),
+                "requestBody": _body("CheckBody", program=CHECK, matrix=MATRIX),
                 "responses": {
-                    "200": _answer("It is done already.", _ref("Check"), {"Location": "Where the check is."}),
-                    "202": _answer("It is taken.", _ref("Check"), {"Location": "Where the check is."}),
+                    "200": {**_answer("It is done already.", _ref("Check"), WHERE), "links": follow},
+                    "202": {**_answer("It is taken.", _ref("Check"), WHERE), "links": follow},
                     **_errors(400, 401, 408, 413, 415, 429, 503),
                 },
             }

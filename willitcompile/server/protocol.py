@@ -14,24 +14,23 @@ and an answer that its client does not read is given up.
 from __future__ import annotations
 
 import asyncio
-import json
+import logging
 import socket
-import time
 from collections import OrderedDict
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import h11
-from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from willitcompile.server.bodies import BodyLimit
+from willitcompile.server.refusals import BAD, CROWDED, LARGE_HEAD, LATE
 
-    Message = MutableMapping[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
-    Send = Callable[[Message], Awaitable[None]]
-    App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from willitcompile.server.refusals import Refusal
+
+__all__ = ["BodyLimit", "ConnectionLimits", "protocol"]
 
 _READ_BYTES = 16 << 10
 """At once. Of the least chunks there are that is 2,700, which take 20 ms; asyncio's own 256 KiB would hold up everybody
@@ -45,10 +44,6 @@ _SEND_BYTES = 256 << 10
 """Of an answer that the kernel may hold. By itself it takes megabytes: who reads one of them seems to read nothing."""
 _LEAST_READ_BYTES = 64 << 10
 """Of an answer that waits to be read, in each `body_seconds`."""
-BODY = "willitcompile.body"
-"""In a request's scope: to be called once its body is needed no longer, by what does not answer soon after."""
-_PIECE_BYTES = 64
-"""What a piece of a body takes in memory beside its bytes."""
 
 
 class ConnectionLimits(NamedTuple):
@@ -62,30 +57,42 @@ class ConnectionLimits(NamedTuple):
     more."""
 
 
-def protocol(limits: ConnectionLimits) -> type[H11Protocol]:
+def protocol(limits: ConnectionLimits, refused: Callable[[str], object] = str) -> type[H11Protocol]:
     """For uvicorn's `http`, on asyncio's own loop: uvloop reads as much at once as it likes.
 
-    A type for one server: what its instances share is of one thread.
+    A type for one server: what its instances share is of one thread. `refused` is told the reason of each refusal, one
+    of `willitcompile.server.metrics.REASONS`.
     """
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
 
     class Limited(_Limited):
-        _limits = limits
-        _idle: ClassVar[OrderedDict[_Limited, None]] = OrderedDict()
-        _buffer = bytearray(_READ_BYTES)
+        _shared = _Shared(limits, refused, OrderedDict(), bytearray(_READ_BYTES))
 
     return Limited
 
 
-class _Limited(H11Protocol, asyncio.BufferedProtocol):
-    _limits: ClassVar[ConnectionLimits]
-    _idle: ClassVar[OrderedDict[_Limited, None]]
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not what strangers can have said as often as they like."""
+    return record.msg != "Invalid HTTP request received."
+
+
+class _Shared(NamedTuple):
+    """What the connections of a server have in common."""
+
+    limits: ConnectionLimits
+    refused: Callable[[str], object]
+    idle: OrderedDict[_Limited, None]
     """Those without a request, the longest first."""
-    _buffer: ClassVar[bytearray]
+    buffer: bytearray
     """Each reads into it, and has taken what it read when the next one does."""
+
+
+class _Limited(H11Protocol, asyncio.BufferedProtocol):
+    _shared: ClassVar[_Shared]
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        self.conn = self._http = _Http(self._limits.header_bytes)
+        self.conn = self._http = _Http(self._shared.limits.header_bytes)
         self.ws_protocol_class = None
         self._phase: tuple[str, int] | None = None
         """("head", "body" or "idle", the request's number); None while a request is answered, and at the end."""
@@ -104,12 +111,12 @@ class _Limited(H11Protocol, asyncio.BufferedProtocol):
         self._way.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
         # Whatever waits to be sent is known of, not only where it is much.
         self._way.inner.set_write_buffer_limits(high=0)
-        while len(self.connections) > self._limits.connections and self._idle:
-            idle = next(iter(self._idle))
+        while len(self.connections) > self._shared.limits.connections and self._shared.idle:
+            idle = next(iter(self._shared.idle))
             self.connections.discard(idle)
             idle._leave()
-        if len(self.connections) > self._limits.connections:
-            self._refuse(503, "too many connections", "Retry-After: 1")
+        if len(self.connections) > self._shared.limits.connections:
+            self._refuse(CROWDED)
         else:
             self._watch()
 
@@ -121,11 +128,11 @@ class _Limited(H11Protocol, asyncio.BufferedProtocol):
         super().connection_lost(exc)
 
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - asyncio's
-        return self._buffer
+        return self._shared.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         if not self._is_ending:
-            self.data_received(bytes(memoryview(self._buffer)[:nbytes]))
+            self.data_received(bytes(memoryview(self._shared.buffer)[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -141,7 +148,7 @@ class _Limited(H11Protocol, asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._idle.pop(self, None)
+        self._shared.idle.pop(self, None)
         self._await_reader()
 
     def resume_writing(self) -> None:
@@ -150,7 +157,7 @@ class _Limited(H11Protocol, asyncio.BufferedProtocol):
             self._write_timer.cancel()
             self._write_timer = None
         if self._phase and self._phase[0] != "body":
-            self._idle[self] = None
+            self._shared.idle[self] = None
 
     # What uvicorn calls.
 
@@ -160,10 +167,7 @@ class _Limited(H11Protocol, asyncio.BufferedProtocol):
         self._watch()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's
-        if self._http.is_too_large:
-            self._refuse(431, "request headers too large")
-        else:
-            self._refuse(400, "bad request")
+        self._refuse(LARGE_HEAD if self._http.is_too_large else BAD)
 
     def shutdown(self) -> None:
         if self._is_ending or self.conn.our_state is h11.ERROR:
@@ -193,24 +197,24 @@ class _Limited(H11Protocol, asyncio.BufferedProtocol):
 
     def _enter(self, phase: tuple[str, int] | None) -> None:
         self._phase = phase
-        self._idle.pop(self, None)
+        self._shared.idle.pop(self, None)
         if self._timer:
             self._timer.cancel()
             self._timer = None
         if phase is None:
             return
         seconds = {
-            "head": self._limits.headers_seconds,
-            "body": self._limits.body_seconds,
+            "head": self._shared.limits.headers_seconds,
+            "body": self._shared.limits.body_seconds,
             "idle": self.timeout_keep_alive,
         }
         self._timer = self.loop.call_later(seconds[phase[0]], self._late)
         if phase[0] != "body" and not self.flow.write_paused:
-            self._idle[self] = None
+            self._shared.idle[self] = None
 
     def _late(self) -> None:
         if self._phase and (self._phase[0] == "body" or self.conn.trailing_data[0]):
-            self._refuse(408, "request timeout")
+            self._refuse(LATE)
         else:
             self._leave()
 
@@ -223,14 +227,15 @@ class _Limited(H11Protocol, asyncio.BufferedProtocol):
             else:
                 self._await_reader()
 
-        self._write_timer = self.loop.call_later(self._limits.body_seconds, look)
+        self._write_timer = self.loop.call_later(self._shared.limits.body_seconds, look)
 
     # Ends.
 
-    def _refuse(self, status: int, message: str, *headers: str) -> None:
+    def _refuse(self, refusal: Refusal) -> None:
         """Answer so, unless it has an answer, and close the connection. Whatever handles the request is told so."""
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            self._way.write(_answer(status, message, headers))
+            self._shared.refused(refusal.reason)
+            self._way.write(refusal.whole)
         if self.cycle and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -260,7 +265,7 @@ class _Limited(H11Protocol, asyncio.BufferedProtocol):
         except OSError:  # it has gone already
             self._way.inner.close()
         self._way.inner.resume_reading()
-        self._idle[self] = None  # it can be closed to make room
+        self._shared.idle[self] = None  # it can be closed to make room
         self._timer = self.loop.call_later(_LINGER_SECONDS, self._leave)
 
 
@@ -329,133 +334,3 @@ class _Way(asyncio.Transport):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self.inner.get_extra_info(name, default)
-
-
-class BodyLimit:
-    """ASGI: refuses bodies that are too large, and more of them at once than there is memory for.
-
-    Stands inside of what adds headers to each answer, and outside of all that reads bodies.
-    """
-
-    def __init__(self, app: App, max_bytes: int, budget_bytes: int) -> None:
-        """`max_bytes` of one body; `budget_bytes` of all that are being received or dealt with.
-
-        What is only announced counts for nothing. Where they are more, not the last to come is refused, but whichever
-        has held the most for the longest time and is not whole yet: somebody who sends large bodies and never ends them
-        shuts out nobody.
-        """
-        if budget_bytes < max_bytes:
-            raise ValueError(f"a body of {max_bytes} bytes does not fit in {budget_bytes}")
-        self._app = app
-        self._max = max_bytes
-        self._budget = budget_bytes
-        self._held = 0
-        self._coming: set[_Body] = set()
-
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        body = _Body(receive, send, self._release)
-        if _announced(scope) > self._max:
-            await body.refuse(413, "request body too large")
-            return
-        scope[BODY] = body.release
-        try:
-            await self._app(scope, lambda: self._receive(body), body.answer)
-        except ClientDisconnect:
-            pass  # or was refused: no failure of the application's
-        finally:
-            body.release()
-            if body.refusal:
-                await body.refusal
-
-    async def _receive(self, body: _Body) -> Message:
-        message = await body.receive()
-        if message["type"] != "http.request" or body.is_refused:
-            return {"type": "http.disconnect"}
-        piece = len(message.get("body", b""))
-        body.size += piece
-        if body.size > self._max:
-            await body.refuse(413, "request body too large")
-        elif piece:
-            self._hold(body, piece + _PIECE_BYTES)
-        if body.is_refused:
-            return {"type": "http.disconnect"}
-        if not message.get("more_body", False):
-            self._coming.discard(body)
-        return message
-
-    def _hold(self, body: _Body, size: int) -> None:
-        self._coming.add(body)
-        self._held += size
-        body.held += size
-        now = time.monotonic()
-        while self._held > self._budget and self._coming:
-            largest = max(self._coming, key=lambda each: each.held * (now - each.began))
-            largest.is_refused = True
-            largest.release()
-            # It may wait for its client, and this body must not wait for that.
-            refusal = largest.refuse(503, "too much is being sent at once", "Retry-After: 1")
-            largest.refusal = asyncio.create_task(refusal)
-
-    def _release(self, body: _Body) -> None:
-        self._coming.discard(body)
-        self._held -= body.held
-        body.held = 0
-
-
-class _Body:
-    """That of a request."""
-
-    def __init__(self, receive: Receive, send: Send, release: Callable[[_Body], None]) -> None:
-        self.receive = receive
-        self._send = send
-        self._release = release
-        self.began = time.monotonic()
-        self.size = 0
-        self.held = 0
-        """What of it is in memory, with what that costs."""
-        self.is_refused = False
-        self.refusal: asyncio.Task[None] | None = None
-        self._is_answered = False
-
-    def release(self) -> None:
-        self._release(self)
-
-    async def answer(self, message: Message) -> None:
-        """The application's."""
-        if not self.is_refused:
-            self._is_answered = True
-            self.release()
-            await self._send(message)
-
-    async def refuse(self, status: int, message: str, *headers: str) -> None:
-        """After it, a server says that the client is gone to whoever waits for the body."""
-        self.is_refused = True
-        if self._is_answered:
-            return
-        content = _content(message)
-        lines = (line.split(": ") for line in _headers(content, headers))
-        fields = [(name.lower().encode(), value.encode()) for name, value in lines]
-        await self._send({"type": "http.response.start", "status": status, "headers": fields})
-        await self._send({"type": "http.response.body", "body": content})
-
-
-def _announced(scope: MutableMapping[str, Any]) -> int:
-    """Bytes, 0 where nothing is said. The server has seen to it that it is one number."""
-    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
-
-
-def _answer(status: int, message: str, headers: Sequence[str]) -> bytes:
-    content = _content(message)
-    lines = (f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *_headers(content, headers), "", "")
-    return "\r\n".join(lines).encode("ascii") + content
-
-
-def _headers(content: bytes, more: Sequence[str]) -> tuple[str, ...]:
-    return ("Content-Type: application/json", f"Content-Length: {len(content)}", "Connection: close", *more)
-
-
-def _content(message: str) -> bytes:
-    return json.dumps({"message": message}, separators=(",", ":")).encode("ascii")

@@ -5,7 +5,7 @@ Pure and not thread-safe: it belongs to one event loop.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from willitcompile.server.checks import PRIORITIES
@@ -25,16 +25,21 @@ class FairQueue(Generic[Item]):
     def __init__(self) -> None:
         self._waiting: dict[str, OrderedDict[str, deque[Item]]] = {name: OrderedDict() for name in PRIORITIES}
         self._length = 0
+        self._of: Counter[str] = Counter()
         self._passed = 0
         """How often in a row somebody behind was passed over."""
 
     def __len__(self) -> int:
         return self._length
 
+    def of(self, client: str) -> int:
+        """How many are this client's."""
+        return self._of[client]
+
     def put(self, item: Item, client: str, priority: str) -> None:
         """At the end of the client's own."""
         self._waiting[priority].setdefault(client, deque()).append(item)
-        self._length += 1
+        self._left(client, -1)
 
     def take(self) -> Item:
         """The next one. Raises IndexError where nothing waits."""
@@ -53,7 +58,7 @@ class FairQueue(Generic[Item]):
             line.move_to_end(client)
         else:
             del line[client]
-        self._length -= 1
+        self._left(client, 1)
         return item
 
     def remove(self, unwanted: Callable[[Item], bool]) -> int:
@@ -62,9 +67,15 @@ class FairQueue(Generic[Item]):
         for line in self._waiting.values():
             for client, items in list(line.items()):
                 kept = deque(item for item in items if not unwanted(item))
-                self._length -= len(items) - len(kept)
+                self._left(client, len(items) - len(kept))
                 if kept:
                     line[client] = kept
                 else:
                     del line[client]
         return before - self._length
+
+    def _left(self, client: str, count: int) -> None:
+        self._length -= count
+        self._of[client] -= count
+        if not self._of[client]:
+            del self._of[client]

@@ -88,7 +88,7 @@ def _service(serving: Serving, offer: Offer, observer: Observer) -> Service:
         limits=serving.limits,
         workers=serving.workers,
         queue_size=settings.queue_size,
-        keep=Kept(settings.keep, settings.keep_results),
+        keep=Kept(settings.keep, settings.keep_results, settings.keep_bytes),
         watcher=observer,
     )
 
@@ -102,14 +102,15 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(desk: Desk, app: ASGIApp, settings: ServeSettings, listener: socket.socket) -> None:
+    connections = _connections(settings.max_connections)
     limits = ConnectionLimits(
         headers_seconds=settings.header_timeout,
         body_seconds=settings.body_timeout,
-        connections=settings.max_connections,
+        connections=connections,
     )
     config = uvicorn.Config(
         app,
-        http=protocol(limits),
+        http=protocol(limits, desk.observer.refused),
         ws="none",
         loop="none",
         lifespan="off",
@@ -153,7 +154,6 @@ async def _serve(desk: Desk, app: ASGIApp, settings: ServeSettings, listener: so
 @contextmanager
 def _listening(settings: ServeSettings) -> Iterator[socket.socket]:
     """Raises BackendUnavailable."""
-    _allow_descriptors(settings.max_connections + _FILES)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server(
@@ -166,13 +166,20 @@ def _listening(settings: ServeSettings) -> Iterator[socket.socket]:
             "choose another one: --port 8081, --host 0.0.0.0",
         ) from None
     with listener:
+        # Connections have it from here: asyncio sets it only where the protocol is named, which create_server does not.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield listener
 
 
-def _allow_descriptors(wanted: int) -> None:
+def _connections(wanted: int) -> int:
+    """So many, or as many as there may be descriptors for."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
+    if soft < wanted + _FILES:
+        soft = min(wanted + _FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if (most := max(1, soft - _FILES)) < wanted:
+        _warn(f"at most {most} connections: this process may have {soft} descriptors open (ulimit -n)")
+    return min(wanted, most)
 
 
 def _address(listener: socket.socket) -> str:

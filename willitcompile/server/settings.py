@@ -24,7 +24,7 @@ from willitcompile.config import (
     parse_words,
 )
 from willitcompile.errors import ConfigError, RequestError
-from willitcompile.model import MIB
+from willitcompile.model import GIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,6 +46,8 @@ class ServeSettings(NamedTuple):
     """Seconds for which a check is kept that is over."""
     keep_results: int = 10_000
     """Checks that are over, of which the last so many are kept."""
+    keep_bytes: int = GIB
+    """And of these so many bytes."""
     state: str = ""
     """The directory of queue and results; empty for the user's own."""
     rate_limit: float = 10.0
@@ -121,6 +123,7 @@ SETTINGS: dict[str, Setting] = {
         _setting("queue-size", _whole(1, 1_000_000), "1000"),
         _setting("keep", parse_seconds, "1h"),
         _setting("keep-results", _whole(1, 10_000_000), "10000"),
+        _setting("keep-bytes", parse_bytes, "1GiB"),
         _setting("state", _path, "/var/lib/will-it-compile"),
         _setting("rate-limit", _rate, "60"),
         _setting("trusted-proxies", _proxies, "10.0.0.0/8"),

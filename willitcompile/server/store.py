@@ -7,7 +7,6 @@ is done when its future is.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import sqlite3
 import threading
@@ -20,8 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from willitcompile.errors import BackendUnavailable
-from willitcompile.reports.json import dumps
-from willitcompile.server.checks import Answer, Ask, Cell, Check, Standing
+from willitcompile.server.checks import Ask, Cell, Check, Standing, Told, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
 
 FILE, LOCK = "checks.sqlite3", "lock"
 VERSION = 1
+_FREED_PAGES = 2000
+"""Given back to the file system at one time."""
 
 _TABLES = """
 CREATE TABLE checks (
@@ -43,6 +43,7 @@ CREATE TABLE checks (
     trace TEXT,
     total INTEGER NOT NULL,
     finished REAL,
+    bytes INTEGER NOT NULL DEFAULT 0,
     cancelled INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX by_end ON checks (finished);
@@ -50,7 +51,8 @@ CREATE TABLE answers (
     position INTEGER PRIMARY KEY,
     id TEXT NOT NULL,
     number INTEGER NOT NULL,
-    answer BLOB NOT NULL,
+    verdict TEXT NOT NULL,
+    answer TEXT NOT NULL,
     UNIQUE (id, number)
 );
 """
@@ -66,6 +68,8 @@ class Unfinished(NamedTuple):
     total: int
     numbers: tuple[int, ...]
     """Of its cells without an answer."""
+    size: int
+    """Bytes of what was sent."""
 
 
 class Store:
@@ -120,13 +124,13 @@ class Store:
                 row,
             )
             for number, answer in check.answers:
-                self._answer(connection, check.id, number, answer)
+                self._answer(connection, check.id, number, tell(number, answer, len(check.cells)))
 
         return self._write(write)
 
-    def answer(self, check_id: str, number: int, answer: Answer) -> Future[None]:
+    def answer(self, check_id: str, number: int, told: Told) -> Future[None]:
         """Keep an answer, the first of each cell. The future has sqlite3.Error where that is not possible."""
-        return self._write(lambda connection: self._answer(connection, check_id, number, answer))
+        return self._write(lambda connection: self._answer(connection, check_id, number, told))
 
     def cancel(self, check_id: str) -> Future[None]:
         """End a check that is not over."""
@@ -138,19 +142,20 @@ class Store:
             )
         )
 
-    def forget(self, before: float, most: int) -> Future[None]:
-        """Drop checks that were over before that time, and of the others all but the `most` last."""
+    def forget(self, before: float, most: int, most_bytes: int) -> Future[None]:
+        """Drop checks that were over before that time, and of the others all but the last so many, of so many bytes."""
 
         def write(connection: sqlite3.Connection) -> None:
-            oldest = connection.execute(
-                "SELECT finished FROM checks WHERE finished IS NOT NULL ORDER BY finished DESC LIMIT 1 OFFSET ?",
-                (most,),
-            ).fetchone()
-            # Those that end in the same moment as the last one too many go with it.
-            bound = max(before, oldest[0] if oldest else before)
-            for (check_id,) in connection.execute("SELECT id FROM checks WHERE finished <= ?", (bound,)).fetchall():
+            over = connection.execute(
+                "SELECT id FROM (SELECT id, finished, row_number() OVER last AS place, sum(bytes) OVER last AS held"
+                " FROM checks WHERE finished IS NOT NULL WINDOW last AS (ORDER BY finished DESC, number DESC))"
+                " WHERE finished < ? OR place > ? OR held > ?",
+                (before, most, most_bytes),
+            ).fetchall()
+            for (check_id,) in over:
                 connection.execute("DELETE FROM answers WHERE id = ?", (check_id,))
                 connection.execute("DELETE FROM checks WHERE id = ?", (check_id,))
+            connection.execute(f"PRAGMA incremental_vacuum({_FREED_PAGES})").fetchall()
 
         return self._write(write)
 
@@ -173,9 +178,10 @@ class Store:
             return None
         submitted, cells, finished, cancelled = row
         answers = {
-            number: json.loads(answer)
-            for number, answer in self._reader.execute(
-                "SELECT number, answer FROM answers WHERE id = ? ORDER BY position LIMIT -1 OFFSET ?", (check_id, skip)
+            number: Told(verdict, text)
+            for number, verdict, text in self._reader.execute(
+                "SELECT number, verdict, answer FROM answers WHERE id = ? ORDER BY position LIMIT -1 OFFSET ?",
+                (check_id, skip),
             )
         }
         done = (self.progress(check_id) or (0, False))[0]
@@ -205,13 +211,14 @@ class Store:
     def unfinished(self) -> Iterator[Unfinished]:
         """In the order in which they were taken."""
         rows = self._reader.execute(
-            "SELECT id, client, priority, submitted, total FROM checks WHERE finished IS NULL ORDER BY number"
+            "SELECT id, client, priority, submitted, total, length(ask) FROM checks WHERE finished IS NULL"
+            " ORDER BY number"
         ).fetchall()
-        for check_id, client, priority, submitted, total in rows:
+        for check_id, client, priority, submitted, total, size in rows:
             found = self._reader.execute("SELECT number FROM answers WHERE id = ?", (check_id,))
             done = {number for (number,) in found}
             left = tuple(number for number in range(total) if number not in done)
-            yield Unfinished(check_id, client, priority, submitted, total, left)
+            yield Unfinished(check_id, client, priority, submitted, total, left, size)
 
     def close(self) -> None:
         """Write what waits to be written. May be called twice."""
@@ -226,6 +233,7 @@ class Store:
     def _opened(self) -> sqlite3.Connection:
         """Raises sqlite3.Error."""
         connection = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # which counts for a new file, before all else
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -278,12 +286,13 @@ class Store:
             raise
 
     @staticmethod
-    def _answer(connection: sqlite3.Connection, check_id: str, number: int, answer: Answer) -> None:
+    def _answer(connection: sqlite3.Connection, check_id: str, number: int, told: Told) -> None:
         connection.execute(
-            "INSERT OR IGNORE INTO answers (id, number, answer)"
-            " SELECT id, ?, ? FROM checks WHERE id = ? AND finished IS NULL",
-            (number, dumps(answer), check_id),
+            "INSERT OR IGNORE INTO answers (id, number, verdict, answer)"
+            " SELECT id, ?, ?, ? FROM checks WHERE id = ? AND finished IS NULL",
+            (number, told.verdict, told.text, check_id),
         )
+        connection.execute("UPDATE checks SET bytes = bytes + ? WHERE id = ?", (len(told.text), check_id))
         # What was sent is needed no longer once everything is answered.
         connection.execute(
             "UPDATE checks SET finished = ?, ask = NULL WHERE id = ? AND finished IS NULL"

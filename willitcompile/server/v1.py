@@ -5,9 +5,11 @@ What is wrong with a source is told in its result, where they look for it.
 
 from __future__ import annotations
 
-import base64
+import binascii
+import json
 import os
 import time
+from math import ceil
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -40,6 +42,7 @@ ARCHITECTURES = ("x86_64", "arm64", "arm")
 SYSTEMS = ("linux", "windows", "macos")
 HERE = {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
 MOST_BYTES = MIB
+_BREAKS = {ord("\r"): None, ord("\n"): None}
 _SHOWN = 100
 """Characters of what was sent that a message repeats."""
 
@@ -92,11 +95,11 @@ class V1:
         try:
             standing = await self._desk.service.find(job_id)
         except NoAnswer as error:
-            raise unavailable(error) from error
+            raise unavailable(error, "v1") from error
         if standing is None or len(standing.cells) > 1:
             raise Refused(404, "job not found")
         if standing.answers:
-            return Json({"job_id": job_id, **result(next(iter(standing.answers.values())))})
+            return Json({"job_id": job_id, **result(json.loads(next(iter(standing.answers.values())).text))})
         if standing.status == "cancelled":
             return Json({"job_id": job_id, **_failed("compilation failed: it was cancelled")})
         return Json({"job_id": job_id, "status": "processing" if standing.status == "running" else "queued"})
@@ -145,9 +148,10 @@ def environments(available: Sequence[Toolchain]) -> list[dict[str, object]]:
 
 def plan(asked: Compile, available: Sequence[Toolchain], backend: str, client: str, trace: str | None = None) -> Check:
     """The check that a request asks for; where it is wrong, one that is answered already."""
+    asked = _shortened(asked)
     name = LANGUAGES.get(asked.language or "", "")
     source = f"main.{EXTENSIONS.get(name, 'txt')}"
-    cell = Cell(source, name or _shown(asked.language), asked.compiler or "", asked.standard or None)
+    cell = Cell(source, name or asked.language or "", asked.compiler or "", asked.standard or None)
     ask = Ask({})
     problem: RequestError | None = None
     try:
@@ -207,15 +211,15 @@ def _refuse(asked: Compile, available: Sequence[Toolchain]) -> None:
     if not asked.code:
         raise _wrong("source code is required")
     if asked.language not in LANGUAGES:
-        raise _wrong(f"invalid language: {_shown(asked.language)}")
+        raise _wrong(f"invalid language: {asked.language}")
     if asked.standard and not any(_knows(language, asked.standard) for language in languages.languages()):
-        raise _wrong(f"invalid standard: {_shown(asked.standard)}")
+        raise _wrong(f"invalid standard: {asked.standard}")
     if asked.architecture and asked.architecture not in ARCHITECTURES:
-        raise _wrong(f"invalid architecture: {_shown(asked.architecture)}")
+        raise _wrong(f"invalid architecture: {asked.architecture}")
     if asked.os and asked.os not in SYSTEMS:
-        raise _wrong(f"invalid OS: {_shown(asked.os)}")
+        raise _wrong(f"invalid OS: {asked.os}")
     if asked.compiler and not _is_compiler(asked.compiler, available):
-        raise _wrong(f"invalid compiler: {_shown(asked.compiler)}")
+        raise _wrong(f"invalid compiler: {asked.compiler}")
     if _decoded_size(asked.code) > MOST_BYTES:
         raise _wrong("source code too large (max 1MB)")
     if not any(LANGUAGES[asked.language] in each.languages for each in available):
@@ -225,7 +229,10 @@ def _refuse(asked: Compile, available: Sequence[Toolchain]) -> None:
 def _ask(asked: Compile, language: str, source: str) -> Ask:
     """Raises RequestError."""
     try:
-        code = base64.b64decode((asked.code or "").translate({10: None, 13: None}), validate=True)
+        text = (asked.code or "").translate(_BREAKS)
+        code = binascii.a2b_base64(text, strict_mode=True)
+        if len(text) != 4 * ceil(len(code) / 3):  # padding beyond what there is to pad, which Python passes over
+            raise ValueError
     except ValueError:
         raise _wrong("invalid base64 encoding") from None
     return Ask(
@@ -239,16 +246,17 @@ def _ask(asked: Compile, language: str, source: str) -> Ask:
 
 def _planned(asked: Compile, ask: Ask, available: Sequence[Toolchain], backend: str) -> list[checker.PlannedCheck]:
     """Raises RequestError."""
+    language = NAMES[ask.language or ""]
     if asked.os not in {None, "", "linux"} or asked.architecture not in {None, "", HERE}:
         platform = f"{asked.os or 'linux'}/{asked.architecture or HERE}"
-        raise _wrong(f"unsupported environment: {asked.language} on {platform}")
+        raise _wrong(f"unsupported environment: {language} on {platform}")
     try:
         request = ask.request()
         return checker.combine(request, checker.find(request), available, backend)
     except (ToolchainMissing, UnknownStandard):
-        compiler = _shown(asked.compiler or "the default compiler")
-        at = f" at {_shown(asked.standard)}" if asked.standard else ""
-        raise _wrong(f"unsupported environment: {asked.language} with {compiler}{at}") from None
+        compiler = asked.compiler or "the default compiler"
+        at = f" at {asked.standard}" if asked.standard else ""
+        raise _wrong(f"unsupported environment: {language} with {compiler}{at}") from None
 
 
 def _knows(language: Language, standard: str) -> bool:
@@ -270,12 +278,14 @@ def _is_compiler(name: str, available: Sequence[Toolchain]) -> bool:
 
 
 def _decoded_size(code: str) -> int:
-    length = len(code) - code.count("\n") - code.count("\r")
-    return length * 3 // 4 - code[-2:].count("=")
+    code = code.translate(_BREAKS)
+    return len(code) * 3 // 4 - code[-2:].count("=")
 
 
-def _shown(text: str | None) -> str:
-    return (text or "")[:_SHOWN]
+def _shortened(asked: Compile) -> Compile:
+    """Names without what nobody reads: they are kept, and told again."""
+    names = ("language", "compiler", "standard", "architecture", "os")
+    return msgspec.structs.replace(asked, **{name: (getattr(asked, name) or "")[:_SHOWN] for name in names})
 
 
 def _wrong(message: str) -> RequestError:

@@ -6,7 +6,7 @@ import base64
 import posixpath
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -18,12 +18,12 @@ from willitcompile.errors import NoAnswer, RequestError, SourceError
 from willitcompile.files import has_control
 from willitcompile.model import Verdict
 from willitcompile.reports.json import dumps
+from willitcompile.server.bodies import BODY
 from willitcompile.server.checks import Ask, Check, cells
-from willitcompile.server.desk import Json, Refused, body, is_json, new_id, rfc3339, told, unavailable
-from willitcompile.server.protocol import BODY
+from willitcompile.server.desk import Json, Refused, Text, body, is_json, new_id, rfc3339, told, unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -35,13 +35,16 @@ if TYPE_CHECKING:
 MOST_CELLS = 1000
 """Compiles of one check."""
 MOST_FILES = 1000
+NAME_BYTES = 255
+"""Of each part of a path: file systems take no more."""
+MOST_WORDS = 100
+"""Toolchains, standards, flags, each."""
 MOST_WAIT_SECONDS = 60
 STREAM_SECONDS = 15.0
 """After which a stream says that it is still there."""
 
-Text = Annotated[str, Meta(max_length=1000)]
+Texts = Annotated[list[Annotated[str, Meta(max_length=1000)]], Meta(max_length=MOST_WORDS)]
 Path = Annotated[str, Meta(min_length=1, max_length=500)]
-Seconds = Annotated[float, Meta(ge=0, le=MOST_WAIT_SECONDS)]
 
 
 class Encoded(msgspec.Struct, forbid_unknown_fields=True):
@@ -61,30 +64,37 @@ class Limited(msgspec.Struct, forbid_unknown_fields=True):
 class CheckBody(msgspec.Struct, forbid_unknown_fields=True):
     """What to check: each source with each toolchain at each standard, as far as they fit each other."""
 
-    files: Annotated[dict[Path, str | Encoded], Meta(min_length=1, max_length=MOST_FILES)]
-    """By relative path, what each file holds."""
-    sources: Annotated[list[Path], Meta(max_length=MOST_FILES)] = []
-    """Those of the files to check; without, each that is a source."""
-    language: Annotated[str, Meta(max_length=100)] | None = None
-    """`c`, `c++`, `go` or `rust`; without, told by extension and content."""
-    toolchains: Annotated[list[Text], Meta(max_length=100)] = []
-    """`gcc-13`, `gcc` or `all`; without, the default one of each language."""
-    standards: Annotated[list[Text], Meta(max_length=100)] = []
-    """Without, the default of each toolchain."""
-    include_dirs: Annotated[list[Path], Meta(max_length=100)] = []
-    defines: Annotated[list[Text], Meta(max_length=100)] = []
-    """`NAME` or `NAME=VALUE`."""
-    warnings: Annotated[list[Text], Meta(max_length=100)] = []
-    """`-Wall`."""
-    flags: Annotated[list[Text], Meta(max_length=100)] = []
-    """`-O2`; only those that can do no harm."""
-    link: bool = False
-    """Build a program, not only an object."""
+    files: Annotated[
+        dict[Path, str | Encoded],
+        Meta(min_length=1, max_length=MOST_FILES, description="By relative path, what each file holds."),
+    ]
+    sources: Annotated[
+        list[Path],
+        Meta(max_length=MOST_FILES, description="Those of the files to check; without, each that is a source."),
+    ] = []
+    language: Annotated[
+        Annotated[str, Meta(max_length=100)] | None,
+        Meta(description="`c`, `c++`, `go` or `rust`; without, told by extension and content."),
+    ] = None
+    toolchains: Annotated[
+        Texts, Meta(description="`gcc-13`, `gcc` or `all`; without, the default one of each language.")
+    ] = []
+    standards: Annotated[Texts, Meta(description="`c++20`; without, the default of each toolchain.")] = []
+    include_dirs: Annotated[
+        list[Path], Meta(max_length=MOST_WORDS, description="Directories of the files, to look for headers in.")
+    ] = []
+    defines: Annotated[Texts, Meta(description="`NAME` or `NAME=VALUE`.")] = []
+    warnings: Annotated[Texts, Meta(description="`-Wall`.")] = []
+    flags: Annotated[Texts, Meta(description="`-O2`; only those that can do no harm.")] = []
+    link: Annotated[bool, Meta(description="Build a program, not only an object.")] = False
     limits: Limited = msgspec.field(default_factory=Limited)
-    priority: Literal["interactive", "batch"] = "interactive"
-    """Interactive checks go before batches."""
-    wait: Seconds = 0
-    """For so many seconds the answer may wait until the check is done."""
+    priority: Annotated[Literal["interactive", "batch"], Meta(description="Interactive checks go before batches.")] = (
+        "interactive"
+    )
+    wait: Annotated[
+        float,
+        Meta(ge=0, le=MOST_WAIT_SECONDS, description="Seconds for which the answer may wait until the check is done."),
+    ] = 0
 
 
 class V2:
@@ -112,7 +122,7 @@ class V2:
         request.scope[BODY]()
         standing = await self._found(check_id, total, wait)
         headers = {"Location": f"/api/v2/checks/{check_id}"}
-        return Json(document(standing), 200 if standing.is_over else 202, headers)
+        return Text(document(standing), 200 if standing.is_over else 202, headers)
 
     async def _take(self, request: Request) -> tuple[str, int, float]:
         """Its id, how many cells it has, and for how long to wait. Raises Refused."""
@@ -148,23 +158,23 @@ class V2:
         if seconds > MOST_WAIT_SECONDS:
             raise Refused(400, f"wait is at most {MOST_WAIT_SECONDS} seconds")
         seen = _number(request.query_params.get("seen"), "seen", MOST_CELLS)
-        return Json(document(await self._found(check_id, int(seen), seconds)))
+        return Text(document(await self._found(check_id, int(seen), seconds)))
 
     async def _cancel(self, check_id: str) -> Response:
         try:
             standing = await self._desk.service.cancel(check_id)
         except NoAnswer as error:
-            raise unavailable(error) from error
+            raise unavailable(error, "v2") from error
         if standing is None:
             raise Refused(404, "check not found")
-        return Json(document(standing))
+        return Text(document(standing))
 
     async def _found(self, check_id: str, seen: int = 0, seconds: float = 0.0, skip: int = 0) -> Standing:
         service = self._desk.service
         try:
             standing = await (service.wait(check_id, seen, seconds) if seconds else service.find(check_id, skip))
         except NoAnswer as error:
-            raise unavailable(error) from error
+            raise unavailable(error, "v2") from error
         if standing is None:
             raise Refused(404, "check not found")
         return standing
@@ -172,12 +182,12 @@ class V2:
     async def _events(self, standing: Standing, seen: int) -> AsyncIterator[str]:
         """Each result as it comes, numbered from 1, and at last the check without them."""
         while True:
-            for place, (number, each) in enumerate(standing.answers.items(), seen + 1):
-                yield f"event: result\nid: {place}\ndata: {dumps({'index': number, **each})}\n\n"
+            for place, each in enumerate(standing.answers.values(), seen + 1):
+                yield f"event: result\nid: {place}\ndata: {each.text}\n\n"
             seen = standing.done
             if standing.is_over:
                 whole = await self._desk.service.find(standing.id) or standing
-                yield f"event: done\ndata: {dumps(document(whole) | {'results': []})}\n\n"
+                yield f"event: done\ndata: {document(whole, with_results=False)}\n\n"
                 return
             try:
                 now = await self._desk.service.wait(standing.id, seen, STREAM_SECONDS, seen)
@@ -211,6 +221,7 @@ def plan(
     )
     for path in (*ask.files, *ask.sources, *ask.include_dirs):
         _refuse_path(path)
+    _refuse_directories(ask.files)
     request = ask.request()
     planned = checker.combine(request, checker.find(request), available, backend)
     if len(planned) > MOST_CELLS:
@@ -220,20 +231,22 @@ def plan(
     return Check(new_id(), client, asked.priority, time.time(), cells(planned), ask, trace=trace)
 
 
-def document(standing: Standing) -> dict[str, Any]:
-    """A check as it goes out: `Summary` and `Checked` of the OpenAPI document."""
+def document(standing: Standing, *, with_results: bool = True) -> str:
+    """A check as it goes out, as JSON: `Check` of the OpenAPI document."""
     answers = standing.answers
-    counts = Counter(str(each.get("verdict", "error")) for each in answers.values())
-    return {
+    counts = Counter(each.verdict for each in answers.values())
+    head = {
         "id": standing.id,
         "status": standing.status,
         "submitted": rfc3339(standing.submitted),
         "finished": None if standing.finished is None else rfc3339(standing.finished),
         "total": len(standing.cells),
         "done": standing.done,
-        "results": [{"index": number, **answers[number]} for number in sorted(answers)],
         "summary": {name: counts[name] for name in (*map(str, Verdict), "error")},
     }
+    # What is there as JSON already, which may be much, stays so.
+    results = ", ".join(answers[number].text for number in sorted(answers)) if with_results else ""
+    return f'{dumps(head)[:-1]}, "results": [{results}]}}'
 
 
 def _toolchain(toolchain: Toolchain) -> dict[str, object]:
@@ -264,11 +277,22 @@ def _content(path: str, file: str | Encoded) -> bytes:
 def _refuse_path(path: str) -> None:
     """Raises SourceError for one that is not below where the files are, or has two names."""
     is_plain = not has_control(path) and "\\" not in path and not path.startswith(("/", "-", "@"))
+    is_plain = is_plain and max(map(len, path.encode().split(b"/"))) <= NAME_BYTES
     if is_plain and (path == posixpath.normpath(path)) and path != ".." and not path.startswith("../"):
         return
     raise SourceError(
         f"check {path!r}", "that is no path of a file that was sent", "use relative paths without . and .., as src/a.c"
     )
+
+
+def _refuse_directories(paths: Iterable[str]) -> None:
+    """Raises SourceError for a file that is where the directory of another has to be."""
+    directories = {"."}
+    for path in paths:
+        while (path := posixpath.dirname(path)) and path not in directories:
+            directories.add(path)
+    for path in directories.intersection(paths):
+        raise SourceError(f"check {path!r}", "that is a directory too", "give the file another name")
 
 
 def _limits(asked: Limited, allowed: Limits) -> dict[str, float]:

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from willitcompile.errors import BackendUnavailable
-from willitcompile.server.checks import INTERACTIVE, Ask, Cell, Check
+from willitcompile.server.checks import INTERACTIVE, Ask, Cell, Check, Told
 from willitcompile.server.store import FILE, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+TOLD = Told("compiled", '{"index": 0}')
+OTHER = Told("rejected", '{"index": 0, "more": 1}')
 CELL = Cell("main.c", "c", "gcc-13", None)
 
 
@@ -34,7 +36,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def test_what_was_added_is_there_after_it_was_opened_again(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     store.add(check(cells=3, trace="00-1-2-01")).result()
-    store.answer("one", 1, {"verdict": "compiled"}).result()
+    store.answer("one", 1, TOLD).result()
     store.close()
     again = Store(str(tmp_path))
     (left,) = again.unfinished()
@@ -46,11 +48,11 @@ def test_what_was_added_is_there_after_it_was_opened_again(tmp_path: Path) -> No
 
 def test_a_check_is_done_with_its_last_answer_and_its_files_are_dropped(store: Store) -> None:
     store.add(check(cells=2)).result()
-    store.answer("one", 1, {"verdict": "rejected"}).result()
+    store.answer("one", 1, TOLD).result()
     halfway = store.find("one")
     assert halfway is not None
-    assert (halfway.status, halfway.done, dict(halfway.answers)) == ("running", 1, {1: {"verdict": "rejected"}})
-    store.answer("one", 0, {"verdict": "compiled"}).result()
+    assert (halfway.status, halfway.done, dict(halfway.answers)) == ("running", 1, {1: TOLD})
+    store.answer("one", 0, TOLD).result()
     done = store.find("one")
     assert done is not None
     assert (done.status, list(done.answers)) == ("done", [1, 0])
@@ -61,58 +63,60 @@ def test_a_check_is_done_with_its_last_answer_and_its_files_are_dropped(store: S
 
 def test_only_the_first_answer_of_a_cell_counts(store: Store) -> None:
     store.add(check()).result()
-    store.answer("one", 0, {"verdict": "compiled"}).result()
-    store.answer("one", 0, {"verdict": "rejected"}).result()
+    store.answer("one", 0, TOLD).result()
+    store.answer("one", 0, OTHER).result()
     standing = store.find("one")
     assert standing is not None
-    assert standing.answers == {0: {"verdict": "compiled"}}
+    assert standing.answers == {0: TOLD}
 
 
 def test_the_first_answers_can_be_left_out(store: Store) -> None:
     store.add(check(cells=3)).result()
     for number in (2, 0, 1):
-        store.answer("one", number, {"n": number}).result()
+        store.answer("one", number, Told("compiled", f"{number}")).result()
     standing = store.find("one", skip=2)
     assert standing is not None
-    assert (standing.answers, standing.done) == ({1: {"n": 1}}, 3)
+    assert (standing.answers, standing.done) == ({1: Told("compiled", "1")}, 3)
 
 
 def test_what_is_wrong_from_the_start_is_done_at_once(store: Store) -> None:
     store.add(check(answers=((0, {"error": "x"}),))).result()
     standing = store.find("one")
     assert standing is not None
-    assert (standing.status, standing.answers) == ("done", {0: {"error": "x"}})
+    assert (standing.status, standing.answers) == ("done", {0: Told("error", '{"index": 0, "error": "x"}')})
 
 
 def test_a_cancelled_check_takes_no_answer_more(store: Store) -> None:
     store.add(check(cells=2)).result()
-    store.answer("one", 0, {"n": 0}).result()
+    store.answer("one", 0, TOLD).result()
     store.cancel("one").result()
-    store.answer("one", 1, {"n": 1}).result()
+    store.answer("one", 1, TOLD).result()
     standing = store.find("one")
     assert standing is not None
-    assert (standing.status, standing.answers) == ("cancelled", {0: {"n": 0}})
+    assert (standing.status, standing.answers) == ("cancelled", {0: TOLD})
     assert list(store.unfinished()) == []
 
 
 def test_to_cancel_what_is_done_changes_nothing(store: Store) -> None:
     store.add(check()).result()
-    store.answer("one", 0, {"n": 0}).result()
+    store.answer("one", 0, TOLD).result()
     store.cancel("one").result()
     standing = store.find("one")
     assert standing is not None
     assert standing.status == "done"
 
 
-def test_what_is_over_is_forgotten_by_age_and_by_number_and_what_is_not_never_is(store: Store) -> None:
+def test_what_is_over_is_forgotten_by_age_number_and_size_and_what_is_not_never_is(store: Store) -> None:
     for number in range(10):
         store.add(check(f"done-{number}")).result()
-        store.answer(f"done-{number}", 0, {}).result()
+        store.answer(f"done-{number}", 0, Told("compiled", "x" * 100)).result()
     store.add(check("waiting")).result()
-    store.forget(0.0, 4).result()
+    store.forget(0.0, 4, 1000).result()
     kept = [number for number in range(10) if store.find(f"done-{number}")]
     assert kept == [6, 7, 8, 9]
-    store.forget(time.time() + 1, 4).result()
+    store.forget(0.0, 4, 250).result()
+    assert [number for number in range(10) if store.find(f"done-{number}")] == [8, 9]
+    store.forget(time.time() + 1, 4, 1000).result()
     assert not any(store.find(f"done-{number}") for number in range(10))
     assert store.find("waiting") is not None
 

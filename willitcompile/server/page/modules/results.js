@@ -96,7 +96,7 @@ function drawTable(toolchains, standards) {
   const caption = element("caption", { className: "unseen", textContent: "Each compiler at each standard" });
   const parts = [caption, element("thead", {}, element("tr", {}, ...titles)), element("tbody", {}, ...rows)];
   $("matrix").replaceChildren(element("table", {}, ...parts));
-  $("matrix").hidden = cells.length < 2;
+  $("matrix").hidden = toolchains.length * standards.length < 2;
 }
 
 function tableCell(toolchain, standard) {
@@ -116,7 +116,7 @@ function drawCell(cell, status) {
   button.className = `cell ${tone}`;
   button.disabled = !result;
   button.title = words ?? "";
-  button.replaceChildren(element("span", { className: "sign", textContent: sign, ariaHidden: "true" }), short);
+  button.replaceChildren(element("span", { className: "sign", textContent: sign, ariaHidden: "true" }), ` ${short}`);
 }
 
 function select(cell) {
