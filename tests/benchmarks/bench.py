@@ -223,8 +223,8 @@ def containers(part: str) -> Callable[[Machine], Iterator[Figure]]:
     return run
 
 
-def kubernetes(part: str, name: str = "cluster") -> Callable[[Machine], Iterator[Figure]]:
-    """A part of cluster.py or of another module here, which needs a cluster."""
+def part_of(name: str, part: str) -> Callable[[Machine], Iterator[Figure]]:
+    """A part of another module here, which may need more than this one."""
 
     def run(machine: Machine) -> Iterator[Figure]:
         measure: Callable[[Machine], Iterator[Figure]] = getattr(import_module(name), part)
@@ -239,14 +239,16 @@ PARTS: dict[str, Callable[[Machine], Iterator[Figure]]] = {
     "start": start,
     "timeout": timeout,
     "files": files,
+    "serve": part_of("serving", "requests"),
+    "serve-compiles": part_of("serving", "compiles"),
     "docker": containers("one_file"),
     "docker-files": containers("many_files"),
     "docker-warm": containers("warm"),
-    "kubernetes": kubernetes("one_file"),
-    "kubernetes-warm": kubernetes("warm"),
-    "kubernetes-files": kubernetes("many_files"),
-    "kubernetes-requests": kubernetes("requests"),
-    "kubernetes-simulated": kubernetes("many_pods", "simulated"),
+    "kubernetes": part_of("cluster", "one_file"),
+    "kubernetes-warm": part_of("cluster", "warm"),
+    "kubernetes-files": part_of("cluster", "many_files"),
+    "kubernetes-requests": part_of("cluster", "requests"),
+    "kubernetes-simulated": part_of("simulated", "many_pods"),
 }
 
 

@@ -71,11 +71,11 @@ def _kind(schema: dict[str, Any]) -> str:
     kind = schema.get("type", "")
     words = " or ".join(kind) if isinstance(kind, list) else str(kind)
     if words == "array":
-        return f"list of {_kind(schema['items'])}"
-    if words == "object" and isinstance(schema.get("additionalProperties"), dict):
-        return f"by name, {_kind(schema['additionalProperties'])}"
-    if words == "object" and "properties" in schema:
-        return "object of " + ", ".join(f"`{field}`" for field in schema["properties"])
+        words = f"list of {_kind(schema['items'])}"
+    elif isinstance(schema.get("additionalProperties"), dict):
+        words = f"by name, {_kind(schema['additionalProperties'])}"
+    elif "properties" in schema:
+        words = "object of " + ", ".join(f"`{field}`" for field in schema["properties"])
     return words + "".join(
         f", {text} {schema[bound]:g}"
         for bound, text in {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}.items()

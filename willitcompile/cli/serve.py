@@ -29,7 +29,9 @@ def serve(
         from willitcompile.server.run import Serving, run
         from willitcompile.server.settings import EARLIER_OF_CHECK
         from willitcompile.server.settings import resolve as resolve_own
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("willitcompile"):
+            raise
         raise BackendUnavailable(
             "serve", f"the package {error.name} is not installed", "pip install 'will-it-compile[serve]'"
         ) from error
@@ -47,8 +49,7 @@ def serve(
         may_go_elsewhere=not settings.are_images_found,
     )
     with open_backend(settings.backend, opening) as backend:
-        workers = backend.at_once(settings.jobs or 0)
-        run(Serving(backend, serving, _limits(settings, backend.limits), workers))
+        run(Serving(backend, serving, _limits(settings, backend.limits), settings.jobs or 0))
     return 0
 
 

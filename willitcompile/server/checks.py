@@ -137,6 +137,16 @@ class Statistics(NamedTuple):
     """Without an answer that tells whether it compiles: no memory, a crash, a backend that broke, a wrong request."""
 
 
+class Kept(NamedTuple):
+    """For how long what is over is kept."""
+
+    seconds: float
+    checks: int
+    """The last so many, at most, """
+    bytes: int
+    """and of these so many bytes."""
+
+
 class QueueFull(Exception):
     """Nothing more is taken for now."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from willitcompile import checker
 from willitcompile.backends import CancelToken
 from willitcompile.errors import BackendFailed, Interrupted, NoAnswer, WillItCompileError
 from willitcompile.model import GIB
+from willitcompile.server import logs
 from willitcompile.server.checks import (
     Draining,
     Nobody,
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
     from willitcompile.backends import Backend
     from willitcompile.model import Limits, Toolchain
-    from willitcompile.server.checks import Answer, Check, Standing, Watcher
+    from willitcompile.server.checks import Answer, Check, Kept, Standing, Watcher
     from willitcompile.server.store import Store
 
 _AGAIN_SECONDS = 1.0
@@ -52,16 +54,6 @@ class _Item(NamedTuple):
     number: int
     since: float
     """Seconds since 1970."""
-
-
-class Kept(NamedTuple):
-    """For how long what is over is kept."""
-
-    seconds: float
-    checks: int
-    """The last so many, at most, """
-    bytes: int
-    """and of these so many bytes."""
 
 
 class LocalService:
@@ -238,7 +230,8 @@ class LocalService:
         while True:
             try:
                 ran = await loop.run_in_executor(self._threads, self._compile, item, token)
-            except sqlite3.Error:
+            except sqlite3.Error as error:
+                logs.say("a check cannot be read, and waits", logging.ERROR, fields={"error": str(error)})
                 if self._draining:
                     return
                 await asyncio.sleep(_AGAIN_SECONDS)
@@ -251,7 +244,8 @@ class LocalService:
         while True:
             try:
                 await self._written(self._store.answer(item.check_id, item.number, text))
-            except NoAnswer:
+            except NoAnswer as error:
+                logs.say("an answer cannot be kept, and waits", logging.ERROR, fields={"error": error.obstacle})
                 # It holds its place meanwhile, so that no more is begun than can be kept. At the end it is left to
                 # whoever comes next, who compiles it again.
                 if self._draining or token.cancelled:

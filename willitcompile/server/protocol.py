@@ -14,8 +14,10 @@ and an answer that its client does not read is given up.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import socket
+import termios
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -37,6 +39,8 @@ _READ_BYTES = 16 << 10
 else for a third of a second."""
 _UNREAD_BYTES = 256 << 10
 """Of a body that is still coming when it has its answer. What is more costs the client its connection."""
+_MOST_LOOKS = 100
+"""At connections that might be closed, to make room for one."""
 _LINGER_SECONDS = 2.0
 """In which a client that is still sending may read why it should not: closed at once, what it sends would meet a reset,
 and that takes the answer with it. Also how long one has its answer made that has closed its side."""
@@ -111,10 +115,7 @@ class _Limited(H11Protocol, asyncio.BufferedProtocol):
         self._way.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
         # Whatever waits to be sent is known of, not only where it is much.
         self._way.inner.set_write_buffer_limits(high=0)
-        while len(self.connections) > self._shared.limits.connections and self._shared.idle:
-            idle = next(iter(self._shared.idle))
-            self.connections.discard(idle)
-            idle._leave()
+        self._make_room()
         if len(self.connections) > self._shared.limits.connections:
             self._refuse(CROWDED)
         else:
@@ -144,6 +145,7 @@ class _Limited(H11Protocol, asyncio.BufferedProtocol):
         if self._is_ending or self._phase:
             return False
         self._timer = self.loop.call_later(_LINGER_SECONDS, self._leave)
+        self._shared.idle[self] = None  # it can be closed to make room
         return True
 
     def pause_writing(self) -> None:
@@ -231,6 +233,24 @@ class _Limited(H11Protocol, asyncio.BufferedProtocol):
 
     # Ends.
 
+    def _make_room(self) -> None:
+        idle = self._shared.idle
+        for _ in range(min(len(idle), _MOST_LOOKS)):
+            if len(self.connections) <= self._shared.limits.connections:
+                return
+            longest = next(iter(idle))
+            if longest._has_more():
+                idle.move_to_end(longest)
+            else:
+                self.connections.discard(longest)
+                longest._leave()
+
+    def _has_more(self) -> bool:
+        """Whether something waits to be read, as where hundreds of connections came in one moment."""
+        count = bytearray(4)
+        fcntl.ioctl(self._way.get_extra_info("socket").fileno(), termios.FIONREAD, count)
+        return not self._is_ending and any(count)
+
     def _refuse(self, refusal: Refusal) -> None:
         """Answer so, unless it has an answer, and close the connection. Whatever handles the request is told so."""
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
@@ -294,6 +314,8 @@ class _Http(h11.Connection):
             if lines + len(event.target) > self._header_bytes:
                 self.is_too_large = True
                 raise h11.RemoteProtocolError("headers too large")
+            if event.http_version not in {b"1.0", b"1.1"}:
+                raise h11.RemoteProtocolError("another version of HTTP")
             names = {name for name, _ in event.headers}
             # Which of the two counts is what request smuggling is made of: RFC 9112, 6.1.
             if {b"content-length", b"transfer-encoding"} <= names:

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import uvicorn
 
 import willitcompile
+from willitcompile.backends.queued import QueueKeeper
 from willitcompile.errors import BackendUnavailable
 from willitcompile.server import logs, tracing
 from willitcompile.server.app import application
+from willitcompile.server.checks import Kept
 from willitcompile.server.clients import Clients
+from willitcompile.server.cluster import ClusterService
 from willitcompile.server.desk import Desk
-from willitcompile.server.local import Kept, LocalService
+from willitcompile.server.local import LocalService
 from willitcompile.server.metrics import Metrics
 from willitcompile.server.observer import Observer
 from willitcompile.server.offer import Offer
@@ -56,7 +59,8 @@ class Serving(NamedTuple):
     settings: ServeSettings
     limits: Limits
     """Of each compile."""
-    workers: int
+    jobs: int = 0
+    """Compiles at one time; 0 for what suits the backend."""
 
 
 def run(serving: Serving) -> None:
@@ -80,16 +84,16 @@ def run(serving: Serving) -> None:
 
 
 def _service(serving: Serving, offer: Offer, observer: Observer) -> Service:
-    settings = serving.settings
+    settings, backend, limits = serving.settings, serving.backend, serving.limits
+    size = settings.queue_size
+    keep = Kept(settings.keep, settings.keep_results, settings.keep_bytes)
+    if isinstance(backend, QueueKeeper):
+        return ClusterService(
+            backend, offer.available, limits=limits, jobs=serving.jobs, queue_size=size, keep=keep, watcher=observer
+        )
+    store, workers = Store(settings.state), backend.at_once(serving.jobs)
     return LocalService(
-        serving.backend,
-        Store(settings.state),
-        offer.available,
-        limits=serving.limits,
-        workers=serving.workers,
-        queue_size=settings.queue_size,
-        keep=Kept(settings.keep, settings.keep_results, settings.keep_bytes),
-        watcher=observer,
+        backend, store, offer.available, limits=limits, workers=workers, queue_size=size, keep=keep, watcher=observer
     )
 
 

@@ -256,7 +256,8 @@ class Store:
             while not self._writes.empty():
                 waiting.append(self._writes.get())
             ended = None in waiting
-            self._together([each for each in waiting if each is not None])
+            # From here on nobody can cancel it, whose future could not be set then.
+            self._together([each for each in waiting if each is not None and each[1].set_running_or_notify_cancel()])
 
     def _together(self, waiting: list[tuple[Write, Future[None]]]) -> None:
         """In one transaction; where that fails, each in its own, so that one cannot spoil the others."""

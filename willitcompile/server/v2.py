@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import posixpath
+import re
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -47,6 +48,11 @@ Texts = Annotated[list[Annotated[str, Meta(max_length=1000)]], Meta(max_length=M
 Path = Annotated[str, Meta(min_length=1, max_length=500)]
 
 
+_NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-9]{1,3})?")
+_COUNT = re.compile(r"[0-9]{1,20}")
+_WHOLE = {"type": "integer"}
+
+
 class Encoded(msgspec.Struct, forbid_unknown_fields=True):
     """A file that is no UTF-8 text."""
 
@@ -57,8 +63,9 @@ class Limited(msgspec.Struct, forbid_unknown_fields=True):
     """Of each compile; no more than the service allows, which is the default."""
 
     wall_seconds: Annotated[float, Meta(gt=0)] | None = None
-    memory_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 50)] | None = None
-    output_bytes: Annotated[int, Meta(ge=1, le=1 << 40)] | None = None
+    # Floats, as 1e9 is one: to a JSON schema it is an integer.
+    memory_bytes: Annotated[float, Meta(ge=1 << 20, le=1 << 50, multiple_of=1, extra_json_schema=_WHOLE)] | None = None
+    output_bytes: Annotated[float, Meta(ge=1, le=1 << 40, multiple_of=1, extra_json_schema=_WHOLE)] | None = None
 
 
 class CheckBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -150,14 +157,14 @@ class V2:
         if request.method == "DELETE":
             return await self._cancel(check_id)
         if "text/event-stream" in request.headers.get("accept", ""):
-            seen = _number(request.headers.get("last-event-id") or request.query_params.get("seen"), "seen", 0)
+            seen = _number(
+                request.headers.get("last-event-id") or request.query_params.get("seen"), "seen", MOST_CELLS, 0, _COUNT
+            )
             standing = await self._found(check_id, skip=int(seen))
             headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
             return StreamingResponse(self._events(standing, int(seen)), headers=headers, media_type="text/event-stream")
-        seconds = _number(request.query_params.get("wait"), "wait", 0.0)
-        if seconds > MOST_WAIT_SECONDS:
-            raise Refused(400, f"wait is at most {MOST_WAIT_SECONDS} seconds")
-        seen = _number(request.query_params.get("seen"), "seen", MOST_CELLS)
+        seconds = _number(request.query_params.get("wait"), "wait", MOST_WAIT_SECONDS, 0.0, _NUMBER)
+        seen = _number(request.query_params.get("seen"), "seen", MOST_CELLS, MOST_CELLS, _COUNT)
         return Text(document(await self._found(check_id, int(seen), seconds)))
 
     async def _cancel(self, check_id: str) -> Response:
@@ -242,11 +249,11 @@ def document(standing: Standing, *, with_results: bool = True) -> str:
         "finished": None if standing.finished is None else rfc3339(standing.finished),
         "total": len(standing.cells),
         "done": standing.done,
-        "summary": {name: counts[name] for name in (*map(str, Verdict), "error")},
     }
+    summary = {name: counts[name] for name in (*map(str, Verdict), "error")}
     # What is there as JSON already, which may be much, stays so.
     results = ", ".join(answers[number].text for number in sorted(answers)) if with_results else ""
-    return f'{dumps(head)[:-1]}, "results": [{results}]}}'
+    return f'{dumps(head)[:-1]}, "results": [{results}], "summary": {dumps(summary)}}}'
 
 
 def _toolchain(toolchain: Toolchain) -> dict[str, object]:
@@ -301,17 +308,13 @@ def _limits(asked: Limited, allowed: Limits) -> dict[str, float]:
     for name, value in named.items():
         if value > (most := getattr(allowed, name)):
             raise RequestError(f"check with {name} {value:g}", f"this service allows {most:g}", "ask for less")
-    return named
+    return {name: value if name == "wall_seconds" else int(value) for name, value in named.items()}
 
 
-def _number(text: str | None, name: str, default: float) -> float:
+def _number(text: str | None, name: str, most: int, default: float, pattern: re.Pattern[str]) -> float:
     """Raises Refused."""
     if text is None:
         return default
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1
-    if not 0 <= number <= 1_000_000:
-        raise Refused(400, f"{name} is not a number from 0 on")
-    return number
+    if pattern.fullmatch(text) and float(text) <= most:
+        return float(text)
+    raise Refused(400, f"{name} is not a {'whole ' if pattern is _COUNT else ''}number from 0 to {most}")

@@ -97,6 +97,11 @@ class Serving:
         return client
 
     @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        loop: asyncio.AbstractEventLoop = self.server.servers[0].get_loop()
+        return loop
+
+    @property
     def connections(self) -> int:
         return len(self.server.server_state.connections)
 
@@ -240,6 +245,7 @@ def test_a_head_that_is_too_large_is_refused(shared: Serving, sent: bytes) -> No
         b"\x16\x03\x01\x02\x00",
         b"GET /\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
@@ -514,6 +520,20 @@ def test_the_connection_that_was_idle_the_longest_makes_room(serving: Serving) -
         serving.app.let_go.set()
         assert [one(each)[0] for each in held] == [200] * len(held)
         assert one(stack.enter_context(serving.connect(get())))[0] == 200
+
+
+def test_requests_that_come_in_one_moment_are_not_taken_for_idle_connections(serving: Serving) -> None:
+    busy = threading.Event()
+
+    async def stop() -> None:
+        busy.set()
+        time.sleep(0.5)  # and nothing else happens meanwhile
+
+    asyncio.run_coroutine_threadsafe(stop(), serving.loop)
+    busy.wait()
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(serving.connect(get())) for _ in range(LIMITS.connections * 2)]
+        assert [one(each)[0] in {200, 503} for each in clients] == [True] * len(clients)
 
 
 def test_many_more_connections_than_may_be_are_never_open(serving: Serving) -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from willitcompile.backends.containers import Outcome
     from willitcompile.backends.kubernetes.api.access import Access
     from willitcompile.backends.kubernetes.pods import Pod
+    from willitcompile.backends.kubernetes.queue import Queue
     from willitcompile.backends.kubernetes.settings import Settings
     from willitcompile.model import CompileResult, Toolchain
 
@@ -217,6 +218,18 @@ class KubernetesBackend:
             pass
         except (ApiError, Unreachable, Stopped) as error:
             raise troubles.told(f"forget the job {job_id}", error, self._api.access) from error
+
+    def workers(self, jobs: int) -> int:
+        """See `willitcompile.backends.queued`, as for `queue`."""
+        return jobs or self._settings.pods
+
+    def queue(self) -> Queue:
+        from willitcompile.backends.kubernetes.queue import Queue
+
+        def work(job_id: str, job: CompileJob) -> tuple[Work, list[bytes]]:
+            return self._with_parts(self._work(job_id, [job]), [job])
+
+        return Queue(self._api, self._settings, work)
 
     def close(self) -> None:
         with self._changed:

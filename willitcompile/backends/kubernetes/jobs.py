@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from willitcompile.backends import Cancelled
 from willitcompile.backends.kubernetes import manifests, pods
-from willitcompile.backends.kubernetes.api.client import ApiError, Stopped, Unreachable
+from willitcompile.backends.kubernetes.api.client import PATIENCE_SECONDS, ApiError, Stopped, Unreachable
 from willitcompile.backends.kubernetes.manifests import CONTAINER, FILES, JOB_ID, MANAGED_BY, QUESTION
 from willitcompile.backends.kubernetes.pods import Trouble
 from willitcompile.backends.launcher import BrokenProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from willitcompile.backends import CancelToken
     from willitcompile.backends.kubernetes.api.client import Api, Stream
@@ -68,6 +69,8 @@ class Made(NamedTuple):
     """Its uid."""
     is_new: bool
     """Whether it was not there before, as far as is known: the answer to a request that made it may have been lost."""
+    document: Mapping[str, Any] = MappingProxyType({})
+    """As the API has it."""
 
 
 class Jobs:
@@ -90,9 +93,9 @@ class Jobs:
         """
         self.give(self.make(work, cancel), parts, cancel)
 
-    def make(self, work: Work, cancel: CancelToken | None = None) -> Made:
+    def make(self, work: Work, cancel: CancelToken | None = None, *, patience: float = PATIENCE_SECONDS) -> Made:
         """Make the Job alone. Raises as `create` does; after an ApiError there is none."""
-        made, is_new = self._create(self._jobs, manifests.job(work), cancel)
+        made, is_new = self._create(self._jobs, manifests.job(work), cancel, patience=patience)
         try:
             owner = str(made["metadata"]["uid"])
         except (KeyError, TypeError):
@@ -100,17 +103,30 @@ class Jobs:
         # Where it was there already, it knows them by the names that its maker gave them.
         files = (made["metadata"].get("annotations") or {}).get(FILES)
         self._watch.own(work.id, owner)
-        return Made(work._replace(files=files if isinstance(files, str) else ""), owner, is_new)
+        return Made(work._replace(files=files if isinstance(files, str) else ""), owner, is_new, made)
 
-    def give(self, made: Made, parts: Sequence[bytes], cancel: CancelToken | None = None) -> None:
+    def give(
+        self,
+        made: Made,
+        parts: Sequence[bytes],
+        cancel: CancelToken | None = None,
+        *,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
         """Make the ConfigMaps of a Job, which its pod waits for. Raises as `create` does."""
         # Who submits the same job at the same time may have been faster.
         exactly = made.is_new and made.work.question is None
         for document in manifests.config_maps(made.work, parts, made.owner):
-            self._create(f"{self._core}/configmaps", document, cancel, exactly=exactly)
+            self._create(f"{self._core}/configmaps", document, cancel, exactly=exactly, patience=patience)
 
     def _create(
-        self, path: str, document: dict[str, Any], cancel: CancelToken | None, *, exactly: bool = True
+        self,
+        path: str,
+        document: dict[str, Any],
+        cancel: CancelToken | None,
+        *,
+        exactly: bool = True,
+        patience: float = PATIENCE_SECONDS,
     ) -> tuple[dict[str, Any], bool]:
         """What is there now, and whether it was made just now.
 
@@ -118,11 +134,12 @@ class Jobs:
         a ConfigMap has what the pod runs, or only for the same. (A job that is packed twice has two times in it.)
         """
         try:
-            return self._api.call("POST", path, body=document, cancel=cancel), True
+            return self._api.call("POST", path, body=document, cancel=cancel, patience=patience), True
         except ApiError as error:
             if error.status != _EXISTS or error.reason != "AlreadyExists":
                 raise
-            found = self._api.call("GET", f"{path}/{document['metadata']['name']}", cancel=cancel)
+            name = document["metadata"]["name"]
+            found = self._api.call("GET", f"{path}/{name}", cancel=cancel, patience=patience)
             if not _is_same(found, document, exactly=exactly):
                 raise
             return found, False
@@ -145,10 +162,12 @@ class Jobs:
         finally:
             self._watch.forget(work.id)
 
-    def started(self, work: Work, cancel: CancelToken | None = None) -> Pod:
-        """Wait until the pod of a Job has started. Raises Failed, ApiError, Unreachable and Cancelled."""
+    def started(self, work: Work, cancel: CancelToken | None = None, look: Callable[[], None] = lambda: None) -> Pod:
+        """Wait until the pod of a Job has started. Raises Failed, ApiError, Unreachable and Cancelled, and whatever
+        `look` does, which is called now and then."""
 
         def settled(pod: Pod | None) -> bool:
+            look()
             return pod is not None and (pod.started or pod.ended or (pod.trouble is not None and pod.trouble.final))
 
         # A queue may hold a Job back for as long as it likes.

@@ -45,10 +45,30 @@ REQUEST_LOG_BYTES = 16 * MIB
 PART_BYTES = 700_000
 """Of a job's files in one ConfigMap, which the API server takes up to 1 MiB of, with its names and labels."""
 MOST_PARTS = 64
+QUEUE_SESSION = "queue"
+"""What `SESSION` says of all jobs of the queue that every process shares."""
 _GRACE_SECONDS = 5
 """The launcher ends at once when it is told to."""
+_AGAIN_WHERE_LOST = {
+    "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+}
 _AWAY_SECONDS = 20
 """How long a node may be silent before its pods are given up on. Kubernetes' own default is five minutes."""
+
+
+class Place(NamedTuple):
+    """Of a Job in the queue that all processes share."""
+
+    labels: Mapping[str, str]
+    """Of the Job and all that goes with it."""
+    annotations: Mapping[str, str]
+    """Of the Job."""
+    keep_seconds: int
+    """Once it has ended, in place of the settings' own."""
+    waits: bool = True
+    """Until somebody starts it."""
+    needs_pod: bool = True
+    """One that needs none has ended as soon as it is made."""
 
 
 class Work(NamedTuple):
@@ -76,6 +96,8 @@ class Work(NamedTuple):
     """ConfigMaps of its files; 0 for a pod that waits for its job on stdin."""
     files: str = ""
     """A part of their names, where its id may come again: those of a Job that was deleted are there a moment longer."""
+    place: Place | None = None
+    """None for a Job that is started at once, and given up with its pod."""
 
     @property
     def name(self) -> str:
@@ -99,14 +121,22 @@ def labels(work: Work) -> dict[str, str]:
         "app.kubernetes.io/name": NAME,
         "app.kubernetes.io/component": "compile",
         "app.kubernetes.io/managed-by": NAME,
+        **(work.place.labels if work.place else {}),
     }
 
 
 def job(work: Work) -> dict[str, Any]:
     """The Job. Its pod passes Pod Security at its strictest level, `restricted`."""
-    settings = work.settings
-    queue = {QUEUE_LABEL: settings.queue} if settings.queue else {}
-    annotations = {**settings.annotations, CLIENT: work.client, QUESTION: work.question, FILES: work.files or None}
+    settings, place = work.settings, work.place
+    needs_pod = place is None or place.needs_pod
+    queue = {QUEUE_LABEL: settings.queue} if settings.queue and needs_pod else {}
+    annotations = {
+        **settings.annotations,
+        CLIENT: work.client,
+        QUESTION: work.question,
+        FILES: work.files or None,
+        **(place.annotations if place else {}),
+    }
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -117,12 +147,14 @@ def job(work: Work) -> dict[str, Any]:
         },
         "spec": {
             "backoffLimit": 0,
-            "completions": 1,
-            "parallelism": 1,
+            "completions": 1 if needs_pod else 0,
+            "parallelism": 1 if needs_pod else 0,
             "activeDeadlineSeconds": work.seconds,
-            "ttlSecondsAfterFinished": settings.keep_seconds,
+            "ttlSecondsAfterFinished": place.keep_seconds if place else settings.keep_seconds,
             # Kueue starts it when it is its turn.
-            **({"suspend": True} if settings.queue else {}),
+            **({"suspend": True} if queue or (place and place.waits and needs_pod) else {}),
+            # Nobody waits for it who would make another one where its pod is evicted, or its node dies.
+            **({"podFailurePolicy": _AGAIN_WHERE_LOST} if place else {}),
             "template": {
                 "metadata": {"labels": labels(work), "annotations": dict(settings.annotations)},
                 "spec": pod(work),

@@ -87,7 +87,7 @@ def fetch(api: Api, job_id: str) -> CompileResult | None:
             raise
         text = f"has ended, and its log cannot be read: {error.message}"
         raise Failed(Trouble("lost", text), name, pod.name) from None
-    if (found := _judged(job, answers, pod, name)) is not None:
+    if (found := judged(job, answers, pod, name)) is not None:
         return found
     raise Failed(late or pod.trouble or Trouble("ended", "ended without an answer"), name, pod.name)
 
@@ -101,12 +101,12 @@ def find(api: Api, job_id: str) -> tuple[str, dict[str, Any], CompileJob]:
         name = manifests.name_of(job_id)
         document: dict[str, Any] = api.call("GET", f"/apis/batch/v1/namespaces/{api.access.namespace}/jobs/{name}")
     except ValueError:
-        raise _unknown(job_id) from None
+        raise unknown(job_id) from None
     except ApiError as error:
         if error.status == _NOT_FOUND:
-            raise _unknown(job_id) from None
+            raise unknown(job_id) from None
         raise
-    return name, document, _asked(document, job_id)
+    return name, document, asked(document, job_id)
 
 
 def _pod(listed: object, document: dict[str, Any]) -> Pod | None:
@@ -119,23 +119,28 @@ def _pod(listed: object, document: dict[str, Any]) -> Pod | None:
     return min(own, key=lambda each: (each.trouble is not None, not each.ended), default=None)
 
 
-def _judged(job: CompileJob, answers: Answers, pod: Pod, name: str) -> CompileResult | None:
+def judged(job: CompileJob, answers: Answers, pod: Pod, name: str) -> CompileResult | None:
     """What a whole log means; None where it has no answer. Raises Failed."""
     version = answers.version
-    compiler = first_line(version.stdout.decode(errors="backslashreplace")) if version else ""
     if version and (obstacle := another(job.toolchain, job.toolchain, version)):
         raise Failed(Trouble("image", f"has not the compiler that it should have: {obstacle}"), name, pod.name)
     if answers.complete:
         outcome = answers.outcome(0)
         if outcome.ending.failure:
             raise Failed(Trouble("ended", f"could not run it: {outcome.ending.failure}"), name, pod.name)
-        return result(job, outcome, compiler=compiler, image=pod.image)
+        return result(job, outcome, compiler=compiler(answers), image=pod.image)
     if pod.trouble and pod.trouble.kind == "out-of-memory":
-        return out_of_memory(compiler, pod.image)
+        return out_of_memory(compiler(answers), pod.image)
     return None
 
 
-def _asked(document: dict[str, Any], job_id: str) -> CompileJob:
+def compiler(answers: Answers) -> str:
+    """Its own name and version, exactly; empty where it has not said it."""
+    version = answers.version
+    return first_line(version.stdout.decode(errors="backslashreplace")) if version else ""
+
+
+def asked(document: dict[str, Any], job_id: str) -> CompileJob:
     """The job, as far as its result needs it. Raises BackendFailed."""
     try:
         about = json.loads(document["metadata"]["annotations"][QUESTION])
@@ -158,7 +163,7 @@ def _has_failed(document: dict[str, Any]) -> bool:
     return any(each.get("type") in {"Failed", "FailureTarget"} and each.get("status") == "True" for each in conditions)
 
 
-def _unknown(job_id: str) -> UnknownJob:
+def unknown(job_id: str) -> UnknownJob:
     return UnknownJob(
         f"fetch the job {job_id[:60]}",
         "the cluster has no job of that id, or has it no longer",

@@ -13,7 +13,7 @@ import pytest
 
 from tests.unit.backends.kubernetes.server import Heard, Server, access_to, chunks, refused, said
 from willitcompile.backends import Cancelled, CancelToken
-from willitcompile.backends.kubernetes import watch as watch_module
+from willitcompile.backends.kubernetes import listen
 from willitcompile.backends.kubernetes.api.client import Api, ApiError, Unreachable
 from willitcompile.backends.kubernetes.api.credentials import Credentials
 from willitcompile.backends.kubernetes.pods import DELETED, Pod
@@ -247,7 +247,7 @@ def test_garbage_is_no_end(garbage: bytes) -> None:
 
 
 def test_a_line_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch_module, "_LARGEST_EVENT", 1000)
+    monkeypatch.setattr(listen, "_LARGEST_EVENT", 1000)
     with watching(lasting(b"x" * 900, b"x" * 900), lasting(event("ADDED", pod("a", 5)))) as (_, watch):
         watch.begin("a")
         assert watch.wait("a", started, SECONDS)
@@ -304,7 +304,7 @@ def test_a_refusal_after_all_was_well_is_doubted_for_a_while(monkeypatch: pytest
     with watching(chunks(), *refusals, lasting(event("ADDED", pod("a", 5)))) as (_, watch):
         watch.begin("a")
         assert watch.wait("a", started, SECONDS)
-    monkeypatch.setattr(watch_module, "_DOUBT_SECONDS", 0.2)
+    monkeypatch.setattr(listen, "_DOUBT_SECONDS", 0.2)
     with watching(chunks(), refusals[0]) as (_, watch):
         watch.begin("a")
         with pytest.raises(ApiError):
