@@ -263,6 +263,7 @@ def test_marks_move_with_their_lines(page: Page) -> None:
     page.paste(REJECTED)
     page.run()
     assert not page.find("#stale").is_displayed()
+    page.find("#source").click()
     page.press(Keys.HOME, control=True)
     page.press(Keys.ENTER, Keys.ENTER)
     assert page.marks() == ["✗ 7"]
@@ -599,7 +600,7 @@ def test_more_than_the_server_takes(visit: Callable[[Server], Page], server_on: 
 def test_a_source_that_is_too_large(visit: Callable[[Server], Page], server_on: Callable[..., Server]) -> None:
     page = visit(server_on("sandbox", max_body="100KiB")).open().ready()
     page.may_say = ["413", "net::ERR"]
-    page.paste("// much\n" * 20000)
+    page.paste(f"// {'much ' * 40000}\n")
     page.start()
     page.until(lambda: page.text("#notice") == "The source is larger than this server takes.")
 

@@ -49,7 +49,7 @@ async function follow(mine, first) {
     show(check);
     if (hasEnded(check)) return;
     try {
-      const next = await look(mine.id, check.done, mine.controller.signal);
+      const next = await look(check, mine.controller.signal);
       if (next.done === check.done && !hasEnded(next)) await pause(0.2);
       check = next;
       failures = 0;

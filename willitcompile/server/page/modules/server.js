@@ -33,8 +33,9 @@ const pathOf = (id) => `/api/v2/checks/${encodeURIComponent(id)}`;
 export const toolchains = () => ask("/api/v2/toolchains");
 export const submit = (body) => ask("/api/v2/checks", { method: "POST", body });
 
-/** The check once more than `seen` of its results are there, or after a while. */
-export const look = (id, seen, signal) => ask(`${pathOf(id)}?wait=20&seen=${seen}`, { signal });
+/** The check once it has more results than it had, or after a while: soon where it may begin meanwhile. */
+export const look = ({ id, done, status }, signal) =>
+  ask(`${pathOf(id)}?wait=${status === "queued" ? 1 : 20}&seen=${done}`, { signal });
 
 /** Say that nobody waits for a check, also while the page is left. */
 export const forget = (id) => send(pathOf(id), { method: "DELETE", keepalive: true }).catch(() => {});
