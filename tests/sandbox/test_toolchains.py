@@ -34,6 +34,16 @@ def test_hello(backend: SandboxBackend, language: str, link: bool) -> None:
     assert not [result.stderr for result in results if result.stderr]
 
 
+@pytest.mark.parametrize("language", ["c", "c++"])
+def test_every_compiler_counts_columns_in_bytes(backend: SandboxBackend, language: str) -> None:
+    """gcc would count those of a terminal, where an emoji takes two."""
+    source = 'const char *text = "\u00e9\U0001f600"; int number = nothing;\n'
+    speakers = [toolchain.name for toolchain in backend.toolchains() if language in toolchain.languages]
+    results = check(source=source, language=language, compiler=speakers, backend=backend)
+    column = source.encode().index(b"nothing") + 1
+    assert {result.toolchain: result.diagnostics[0].column for result in results} == dict.fromkeys(speakers, column)
+
+
 def test_there_is_a_hello_for_each_language() -> None:
     assert set(HELLO) == {language.name for language in languages()}
 

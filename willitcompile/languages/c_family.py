@@ -113,6 +113,8 @@ class CLanguage:
             *(("-pipe",) if gcc else ()),
             "-fdiagnostics-color=never",
             "-fdiagnostics-parseable-fixits",
+            # From 11 on gcc counts in columns of a terminal, of which an emoji takes two.
+            *(("-fdiagnostics-column-unit=byte",) if gcc and _major(toolchain) >= 11 else ()),
             *judged,
             *(f"-I{directory}" for directory in unit.include_dirs),
             "-o",
@@ -129,6 +131,11 @@ class CLanguage:
         from willitcompile.languages.gnu_messages import messages
 
         return messages(stdout, stderr, prefix)
+
+
+def _major(toolchain: Toolchain) -> int:
+    major = toolchain.version.partition(".")[0]
+    return int(major) if major.isdecimal() else 0
 
 
 def _libraries(options: CompileOptions) -> list[str]:

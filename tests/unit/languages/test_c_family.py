@@ -283,10 +283,15 @@ class TestTheCommand:
         command = CPP.command(UNIT, GCC, "c++23", options)
         assert command.argv == (
             *("g++", "-std=c++2b", "-pipe", "-fdiagnostics-color=never", "-fdiagnostics-parseable-fixits"),
+            "-fdiagnostics-column-unit=byte",
             *("-DA=1", "-Wall", "-O2", "-I../i", "-I."),
             *("-o", "../../tmp/out", "-c", "-x", "c++", "a.cpp"),
         )
         assert command.rejected_exit_codes == {1}
+
+    def test_asks_an_old_gcc_for_nothing_that_it_does_not_know(self) -> None:
+        argv = CPP.command(UNIT, GCC._replace(version="10"), "c++23", CompileOptions()).argv
+        assert "-fdiagnostics-column-unit=byte" not in argv
 
     def test_asks_clang_and_for_c(self) -> None:
         assert CPP.command(UNIT, CLANG, "c++23", CompileOptions()).argv[0] == "clang++"
