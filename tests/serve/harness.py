@@ -314,29 +314,31 @@ def encoded(code: str | bytes) -> str:
     return base64.b64encode(code.encode() if isinstance(code, str) else code).decode()
 
 
-def until(condition: Callable[[], Any], seconds: float = ANSWER_SECONDS) -> Any:
+def until(condition: Callable[[], Any], seconds: float = ANSWER_SECONDS, pause: float = 0.01) -> Any:
     """What a condition gives as soon as that is true. Raises AssertionError."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.01)
+        time.sleep(pause)
     return value
 
 
-def processes_below(pid: int) -> frozenset[int]:
-    parents = {}
+def processes_below(pid: int, name: str | None = None) -> frozenset[int]:
+    """The processes that it has started, and those that they have; of this name, or all."""
+    parents, names = {}, {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                parents[int(entry.name)] = int(
-                    (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
-                )
+                stat = (entry / "stat").read_text(errors="replace")
             except OSError:  # it has just ended
                 continue
+            child = int(entry.name)
+            names[child] = stat.partition("(")[2].rpartition(")")[0]
+            parents[child] = int(stat.rpartition(")")[2].split()[1])
     found = {pid}
     while more := {child for child, parent in parents.items() if parent in found} - found:
         found |= more
-    return frozenset(found - {pid})
+    return frozenset(child for child in found - {pid} if name in {None, names.get(child)})
 
 
 def is_alive(pid: int) -> bool:

@@ -29,15 +29,16 @@ _turn = 0
 
 
 @schemathesis.hook
-def before_call(_: HookContext, case: Case, __: dict[str, Any]) -> None:
+def before_call(_: HookContext, case: Case[Any], __: dict[str, Any]) -> None:
     global _turn  # noqa: PLW0603 - schemathesis gives its hooks no place of their own
     if (case.method, case.path) != SUBMIT or not _is_valid(case) or not isinstance(case.body, dict):
         return
     _turn += 1
     if _turn % 2:
-        files = case.body["files"].values()
+        body: dict[str, Any] = case.body
+        files = body["files"].values()
         sayings = [SAYINGS[(_turn + number) % len(SAYINGS)] for number in range(len(files))]
-        kept = {name: case.body[name] for name in ("link", "priority", "wait") if name in case.body}
+        kept = {name: body[name] for name in ("link", "priority", "wait") if name in body}
         case.body = {
             **kept,
             "files": {
@@ -49,11 +50,11 @@ def before_call(_: HookContext, case: Case, __: dict[str, Any]) -> None:
 
 
 @schemathesis.check
-def valid_data_is_taken_or_refused_with_its_reason(_: CheckContext, response: Response, case: Case) -> None:
+def valid_data_is_taken_or_refused_with_its_reason(_: CheckContext, response: Response, case: Case[Any]) -> None:
     """What fits the document is either taken, or refused for what it asks, by an error in its three parts."""
     if _is_valid(case) and response.status_code == 400:
         assert {"message", "asked", "obstacle", "remedy"} == response.json().keys(), response.text
 
 
-def _is_valid(case: Case) -> bool:
+def _is_valid(case: Case[Any]) -> bool:
     return case.meta is not None and case.meta.generation.mode.is_positive

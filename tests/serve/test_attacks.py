@@ -247,6 +247,7 @@ def test_waits_that_nobody_waits_for(server: Server) -> None:
         for number in range(3000):
             with connect(server, number) as connection:
                 connection.sendall(get(f"{V2}/{check}?wait=60&seen=1000"))
+        until(lambda: is_healthy(server))
         assert server.call("DELETE", f"{V2}/{check}").status == 200
 
 

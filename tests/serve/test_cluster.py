@@ -22,10 +22,8 @@ from tests.cluster import kubectl
 from willitcompile.backends import Opening, open_backend
 from willitcompile.errors import NoAnswer
 from willitcompile.model import MIB, Limits
-from willitcompile.server import cluster as cluster_module
-from willitcompile.server.checks import Ask, Cell, Check, QueueFull
-from willitcompile.server.cluster import ClusterService
-from willitcompile.server.local import Kept
+from willitcompile.server.checks import Ask, Cell, Check, Kept, QueueFull
+from willitcompile.server.cluster import ClusterService, seen, service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -106,14 +104,14 @@ class Replica:
     def answers(self, check: Check) -> list[Answer]:
         """When it is over."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        seen = 0
+        known = 0
         while True:
-            standing = self.do(self.service.wait(check.id, seen, 20))
+            standing = self.do(self.service.wait(check.id, known, 20))
             assert standing is not None
             assert time.monotonic() < deadline, standing
             if standing.is_over:
                 return [json.loads(standing.answers[number].text) for number in sorted(standing.answers)]
-            seen = standing.done
+            known = standing.done
 
     def close(self) -> None:
         if not self._loop.is_closed():
@@ -310,14 +308,14 @@ def test_who_waits_is_told_when_it_is_there(replica: Callable[..., Replica]) -> 
     one, two = replica(), replica()
     several = check(FINE, WRONG, FINE)
     one.submit(several)
-    seen: list[int] = []
-    while len(seen) < 3:
-        standing = two.do(two.service.wait(several.id, len(seen), 30, len(seen)))
-        assert standing.done == len(seen) + len(standing.answers)
-        seen += standing.answers
-    assert sorted(seen) == [0, 1, 2]
+    told: list[int] = []
+    while len(told) < 3:
+        standing = two.do(two.service.wait(several.id, len(told), 30, len(told)))
+        assert standing.done == len(told) + len(standing.answers)
+        told += standing.answers
+    assert sorted(told) == [0, 1, 2]
     one.answers(several)
-    assert list(one.do(one.service.find(several.id)).answers) == seen
+    assert list(one.do(one.service.find(several.id)).answers) == told
     began = time.monotonic()
     assert two.do(two.service.wait(several.id, 3, 30)).is_over
     assert time.monotonic() - began < 2
@@ -334,7 +332,7 @@ def test_a_large_answer_is_told_as_it_is(replica: Callable[..., Replica]) -> Non
 
 
 def test_what_is_over_is_forgotten_in_time(replica: Callable[..., Replica], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_module, "SWEEP_SECONDS", 0.5)
+    monkeypatch.setattr(service, "SWEEP_SECONDS", 0.5)
     one, two = replica(keep=Kept(3, 1000, 1 << 30)), replica(keep=Kept(1000, 1, 1 << 30))
     single, several, last = check(FINE), check(FINE, FINE), check(FINE)
     for each in (single, several, last):
@@ -365,13 +363,13 @@ def test_what_it_compiled_is_gone_long_before_the_answer(replica: Callable[..., 
 def test_no_more_bytes_are_held_or_kept_than_may(
     replica: Callable[..., Replica], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster_module, "MOST_HELD_BYTES", 100_000)
-    monkeypatch.setattr(cluster_module, "MOST_KEPT_BYTES", 1_000_000)
+    monkeypatch.setattr(seen, "MOST_HELD_BYTES", 100_000)
+    monkeypatch.setattr(seen, "MOST_KEPT_BYTES", 1_000_000)
     one = replica(jobs=1)
     blob = secrets.token_hex(60_000).encode()
     first, second = (check(b"/*%s*/" % blob + ENDLESS), check(b"/*%s*/" % blob + FINE, client="another"))
     one.submit(first)
-    until(lambda: one.service._open)
+    until(lambda: one.service._seen.open)
     one.submit(check(FINE))
     with pytest.raises(QueueFull):
         one.submit(second)

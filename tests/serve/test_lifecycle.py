@@ -182,6 +182,32 @@ class TestEnd:
             assert server.terminate() == 0
             assert time.monotonic() - begin < 10
 
+    def test_does_not_wait_for_one_who_says_that_he_has_seen_more_than_there_is(self, server_on: ServerOn) -> None:
+        server = server_on("fake", jobs=1, timeout="60s", grace="1s")
+        with server.client() as client:
+            path = f"/api/v2/checks/{client.check({'x.c': ENDLESS}).json['id']}"
+        with server.events(path, Last_Event_ID="99"):
+            begin = time.monotonic()
+            server.signal(signal.SIGTERM)
+            until(lambda: server.get("/ready").status == 503, 5)
+            assert server.wait(20) == 0
+            assert time.monotonic() - begin < 10
+
+    def test_comes_at_once_where_it_is_asked_for_twice(self, server_on: ServerOn) -> None:
+        server = server_on("fake", jobs=1, timeout="60s", grace="60s")
+        with server.client() as client:
+            running = client.submit(ENDLESS, "c")
+        server.wait_for(active_workers=1)
+        server.signal(signal.SIGTERM)
+        until(lambda: server.get("/ready").status == 503, 5)
+        begin = time.monotonic()
+        server.signal(signal.SIGTERM)
+        assert server.wait(20) == 0
+        assert time.monotonic() - begin < 5
+        server.start(timeout="100ms")
+        with server.client() as client:
+            assert client.result(running)["error"] == "compilation timeout"
+
     @pytest.mark.sandbox
     def test_by_a_kill_leaves_no_process(self, server_on: ServerOn) -> None:
         before = leftovers()
@@ -189,7 +215,8 @@ class TestEnd:
         with server.client() as client:
             client.submit(ENDLESS, "c")
         server.wait_for(active_workers=1)
-        below = until(lambda: processes_below(server.pid), 10)
+        assert until(lambda: processes_below(server.pid, "cc1"), 10)
+        below = processes_below(server.pid)
         server.kill()
         until(lambda: not any(map(is_alive, below)), 10)
         server.start(timeout="100ms")
@@ -238,6 +265,20 @@ class TestState:
         server.restart()
         with server.client() as client:
             assert_own(client, jobs)
+
+    def test_on_a_full_disk_keeps_what_could_not_be_cancelled(self, server_on: ServerOn) -> None:
+        server = server_on("fake", jobs=1, timeout="2s")
+        with server.client() as client:
+            running = client.check({"x.c": ENDLESS}).json["id"]
+            waiting = client.check({"x.c": HELLO}).json["id"]
+            with full_disk(server):
+                # Until what there is of room is used up.
+                until(lambda: submitted(server, HELLO + "//" + "x" * 50_000).status == 503, 20)
+                replies = [client.call("DELETE", f"/api/v2/checks/{each}") for each in (waiting, running)]
+            for check_id, reply in zip((waiting, running), replies, strict=True):
+                assert reply.status in {200, 503}
+                told = client.finished(check_id)
+                assert (told["status"] == "cancelled") == (reply.status == 200)
 
     def test_is_of_one_server(self, server_on: ServerOn) -> None:
         first = server_on("fake")

@@ -55,7 +55,7 @@ class Crowd:
                 self.unknown.add(number)
                 return False
 
-        until(accepted)
+        until(accepted, pause=0.1)
 
     def _submitted(self, client: Client, number: int) -> bool:
         document = {"code": encoded(source(number)), "language": "c"}

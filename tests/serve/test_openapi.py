@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from willitcompile.server.tokens import line
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -38,8 +40,9 @@ def run(server: Server, directory: Path, *arguments: str) -> str:
         *(f"{server.url}/openapi.json", "--checks=all", f"--exclude-checks={EXCLUDED}", f"--max-examples={EXAMPLES}"),
         *("--generation-deterministic", "--continue-on-failure", "--request-timeout=20", "--no-color", *arguments),
     ]
+    environment = {**os.environ, "COLUMNS": "120"}
     done = subprocess.run(
-        command, cwd=directory, capture_output=True, text=True, timeout=300, env={**os.environ, "COLUMNS": "120"}
+        command, cwd=directory, capture_output=True, text=True, timeout=300, env=environment, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -55,5 +58,14 @@ def test_no_fault_is_found_in_any_operation(server_on: Callable[..., Server], tm
     assert min(answered[f"total_{name}"] for name in ("successful", "failed", "timeout", "errors")) > 0, answered
 
 
-def test_no_fault_is_found_where_a_token_is_needed(server_on: Callable[..., Server], tmp_path: Path) -> None:
-    ...
+def test_nothing_is_taken_without_a_token_and_no_fault_is_found_in_saying_so(
+    server_on: Callable[..., Server], tmp_path: Path
+) -> None:
+    token, entry = line("ci")
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"{entry}\n")
+    server = server_on("fake", tokens=tokens)
+    run(server, tmp_path, "--phases=examples,coverage")
+    told = server.get("/metrics", Authorization=f"Bearer {token}").body.decode()
+    assert re.search(r'refused_total\{reason="unauthorized"\} [1-9]', told)
+    assert not re.search(r"willitcompile_checks_total\{.*\} [1-9]", told)

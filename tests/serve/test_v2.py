@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.serve.harness import encoded, is_alive, processes_below, until
+from tests.serve.harness import Server, encoded, is_alive, processes_below, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.serve.harness import Client, Event, Reply, Server
+    from tests.serve.harness import Client, Event, Place, Reply
 
     ServerOn = Callable[..., Server]
 
@@ -94,11 +94,6 @@ class TestToolchains:
         assert set(told["limits"]) == {"wall_seconds", "memory_bytes", "output_bytes"}
         assert all(value > 0 for value in told["limits"].values())
 
-    def test_of_a_backend_are_those_of_the_command_line(self, server_on: ServerOn, place: Any) -> None:
-        """As far as they can be compared: `environments` tells more."""
-        told = server_on("fake").get("/api/v2/toolchains").json["toolchains"]
-        assert all(set(each) == {"name", "family", "version", "languages"} for each in told)
-
 
 class TestMatrix:
     def test_is_each_source_with_each_toolchain_at_each_standard(self, fake: Server) -> None:
@@ -167,16 +162,15 @@ SOURCES = {
 }
 
 
+@pytest.fixture(scope="module")
+def sandbox(place: Callable[[str], Place], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(place("sandbox"), tmp_path_factory.mktemp("sandbox")).start()
+    yield server
+    server.close()
+
+
 @pytest.mark.sandbox
 class TestReport:
-    @pytest.fixture(scope="class")
-    def sandbox(self, place: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-        from tests.serve.harness import Server
-
-        server = Server(place("sandbox"), tmp_path_factory.mktemp("sandbox")).start()
-        yield server
-        server.close()
-
     @pytest.mark.parametrize("name", SOURCES)
     def test_says_what_the_command_line_says(self, sandbox: Server, tmp_path: Path, name: str) -> None:
         files = SOURCES[name]
@@ -383,7 +377,7 @@ class TestCancelling:
         with server.client() as client:
             check_id = client.check({"x.c": ENDLESS}).json["id"]
             server.wait_for(active_workers=1)
-            below = until(lambda: processes_below(server.pid), 10)
+            below = until(lambda: processes_below(server.pid, "cc1"), 10)
             assert client.call("DELETE", f"{CHECKS}/{check_id}").json["status"] == "cancelled"
             server.wait_for(active_workers=0)
         until(lambda: not any(map(is_alive, below)), 10)
@@ -505,18 +499,35 @@ class TestLimits:
         assert int(replies[2].headers["Retry-After"]) >= 1
 
     def test_on_the_queue_count_each_compile(self, server_on: ServerOn) -> None:
-        server = server_on("fake", jobs=1, queue_size=4, timeout="60s")
+        server = server_on("fake", jobs=1, queue_size=6, timeout="60s")
         with server.client() as client:
-            running = client.check({"x.c": ENDLESS}).json["id"]
+            running = client.check({"x.c": HANG}).json["id"]
             server.wait_for(active_workers=1)
-            assert client.check({f"{number}.c": HELLO for number in range(3)}).status == 202
+            assert client.check({f"{number}.c": HELLO for number in range(2)}).status == 202
             reply = client.check({"a.c": HELLO, "b.c": HELLO})
             assert assert_refused(reply, 429) == "job queue is full, please try again later"
             assert int(reply.headers["Retry-After"]) >= 1
             assert client.check({"a.c": HELLO}).status == 202
-            assert server.get("/ready").status == 503
             client.call("DELETE", f"{CHECKS}/{running}")
-            until(lambda: server.get("/ready").status == 200, 10)
+            until(lambda: client.check({"a.c": HELLO, "b.c": HELLO}).status == 202, 10)
+
+    def test_on_the_queue_leave_room_for_others(self, server_on: ServerOn) -> None:
+        """Of what is free, nobody gets more than half."""
+        server = server_on("fake", jobs=1, queue_size=8, timeout="60s", trusted_proxies="127.0.0.1")
+        with server.client() as client:
+
+            def sent(last: int) -> int:
+                reply = client.call("POST", CHECKS, {"files": {"x.c": HANG}}, X_Forwarded_For=f"192.0.2.{last}")
+                return reply.status
+
+            assert sent(1) == 202
+            server.wait_for(active_workers=1)
+            assert [sent(1) for _ in range(6)] == [*[202] * 4, 429, 429]
+            assert [sent(2) for _ in range(3)] == [202, 202, 429]
+            assert [sent(3) for _ in range(2)] == [202, 429]
+            assert server.get("/ready").status == 200
+            assert sent(4) == 202
+            assert server.get("/ready").status == 503
 
 
 PATHS = [

@@ -11,10 +11,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from willitcompile.server import openapi, page
+from willitcompile.server.bodies import BodyLimit
 from willitcompile.server.clients import group
 from willitcompile.server.desk import CLIENT, Json, Refused, rfc3339
 from willitcompile.server.observer import Observed
-from willitcompile.server.protocol import BodyLimit
 from willitcompile.server.ratelimit import AtOnce
 from willitcompile.server.v1 import V1
 from willitcompile.server.v2 import V2

@@ -75,6 +75,8 @@ class Desk(NamedTuple):
     limits: Limits
     """Of each compile: the most that a check may ask for, and what it gets where it does not."""
     backend: str
+    most_cells: int
+    """Of one check: more would never get into the queue, of which one client has half."""
 
     def admit(self, request: Request) -> str:
         """Who asks, if he may ask now. Raises Refused."""

@@ -33,7 +33,6 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 REASONS = (
     "bad_request",
     "unauthorized",
-    "not_found",
     "request_timeout",
     "body_too_large",
     "headers_too_large",
@@ -43,7 +42,7 @@ REASONS = (
     "busy",
     "too_many_connections",
 )
-"""Why a request was refused. `busy`: too many bodies were being received at once."""
+"""Why a request was refused, before or beside what it asks. `busy`: too many were under way at once."""
 
 # An empty C file takes 20 ms, <iostream> 250, a page of templates seconds; the default limit is 30 s.
 _COMPILE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)

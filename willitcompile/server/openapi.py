@@ -58,7 +58,9 @@ def _answer(
 ) -> Schema:
     told: Schema = {"description": description, "content": {kind: {"schema": schema}}}
     if headers:
-        told["headers"] = {name: {"description": text, "schema": TEXT} for name, text in headers.items()}
+        told["headers"] = {
+            name: {"description": text, "required": True, "schema": TEXT} for name, text in headers.items()
+        }
     return told
 
 

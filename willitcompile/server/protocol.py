@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from willitcompile.server.bodies import BodyLimit
 from willitcompile.server.refusals import BAD, CROWDED, LARGE_HEAD, LATE
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
     from willitcompile.server.refusals import Refusal
 
-__all__ = ["BodyLimit", "ConnectionLimits", "protocol"]
 
 _READ_BYTES = 16 << 10
 """At once. Of the least chunks there are that is 2,700, which take 20 ms; asyncio's own 256 KiB would hold up everybody
@@ -247,9 +245,11 @@ class _Limited(H11Protocol, asyncio.BufferedProtocol):
 
     def _has_more(self) -> bool:
         """Whether something waits to be read, as where hundreds of connections came in one moment."""
+        if self._is_ending:
+            return False
         count = bytearray(4)
         fcntl.ioctl(self._way.get_extra_info("socket").fileno(), termios.FIONREAD, count)
-        return not self._is_ending and any(count)
+        return any(count)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer so, unless it has an answer, and close the connection. Whatever handles the request is told so."""

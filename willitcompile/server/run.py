@@ -31,6 +31,7 @@ from willitcompile.server.protocol import ConnectionLimits, protocol
 from willitcompile.server.ratelimit import RateLimit
 from willitcompile.server.store import Store
 from willitcompile.server.tokens import Tokens
+from willitcompile.server.v2 import MOST_CELLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,9 @@ IDLE_SECONDS = 15
 """For which a connection may wait for its next request."""
 LAST_SECONDS = 5
 """For which answers that are being sent may take, once all else has ended."""
-_FILES = 512
+BACKLOG = 256
+"""Connections that are taken in at one time."""
+_FILES = 1024
 """Descriptors for all but connections."""
 
 
@@ -77,7 +80,8 @@ def run(serving: Serving) -> None:
         try:
             service = late.service = _service(serving, offer, observer)
             rate = RateLimit(settings.rate_limit, max(1, round(settings.rate_limit)))
-            desk = Desk(service, offer, rate, observer, serving.limits, serving.backend.name)
+            most_cells = max(1, min(MOST_CELLS, settings.queue_size // 2))
+            desk = Desk(service, offer, rate, observer, serving.limits, serving.backend.name, most_cells)
             asyncio.run(_serve(desk, application(desk, settings, clients, tokens), settings, listener))
         finally:
             observer.close()
@@ -120,6 +124,7 @@ async def _serve(desk: Desk, app: ASGIApp, settings: ServeSettings, listener: so
         lifespan="off",
         log_config=None,
         access_log=False,
+        backlog=BACKLOG,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=IDLE_SECONDS,
@@ -161,7 +166,7 @@ def _listening(settings: ServeSettings) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server(
-            (settings.host, settings.port), family=family, backlog=1024, dualstack_ipv6=settings.host == "::"
+            (settings.host, settings.port), family=family, backlog=BACKLOG, dualstack_ipv6=settings.host == "::"
         )
     except OSError as error:
         raise BackendUnavailable(

@@ -49,10 +49,18 @@ class Spans:
     @contextmanager
     def submission(self, traceparent: str | None) -> Iterator[str | None]:
         context = self._context(traceparent)
-        with self._tracer.start_as_current_span("check", context, SpanKind.SERVER):
+        with self._tracer.start_as_current_span(
+            "check", context, SpanKind.SERVER, record_exception=False, set_status_on_exception=False
+        ) as span:
             carrier: dict[str, str] = {}
             self._propagator.inject(carrier)
-            yield carrier.get("traceparent")
+            try:
+                yield carrier.get("traceparent")
+            except Exception as error:
+                # That a request was wrong, or one too many, is no fault of the service's: OpenTelemetry's own rule.
+                if getattr(error, "status", 500) >= 500:
+                    span.set_status(Status(StatusCode.ERROR))
+                raise
 
     def submitted(self, attributes: Attributes) -> None:
         api.get_current_span().set_attributes(attributes)

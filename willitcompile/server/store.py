@@ -12,7 +12,6 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import Future
-from contextlib import closing
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -96,6 +95,7 @@ class Store:
         try:
             self._writer = self._opened()
             self._reader = self._opened()
+            self._loader, self._loading = self._opened(), threading.Lock()
         except sqlite3.Error as error:
             os.close(self._lock)
             remedy = f"move {self._path} away, or name another: --state DIR"
@@ -190,8 +190,8 @@ class Store:
 
     def load(self, check_id: str) -> Check | None:
         """A check that is not over, with its files; from any thread."""
-        with closing(self._opened()) as connection:
-            row = connection.execute(
+        with self._loading:
+            row = self._loader.execute(
                 "SELECT client, priority, submitted, cells, ask, trace FROM checks WHERE id = ? AND ask IS NOT NULL",
                 (check_id,),
             ).fetchone()
@@ -227,6 +227,7 @@ class Store:
         self._writes.put(None)
         self._thread.join()
         self._reader.close()
+        self._loader.close()
         self._writer.close()
         os.close(self._lock)
 

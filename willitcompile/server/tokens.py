@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+_log = logging.getLogger(__name__)
+
 _LOOK_SECONDS = 1.0
 """How old the news of a changed file may be."""
 _LARGEST = 1 << 20
@@ -53,7 +55,7 @@ class Tokens:
     def __init__(
         self,
         path: Path,
-        warn: Callable[[str], object] = logging.getLogger(__name__).warning,
+        warn: Callable[[str], object] = _log.warning,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`warn` is told, once each, of what is wrong with the file while it is used all the same.

@@ -48,9 +48,8 @@ Texts = Annotated[list[Annotated[str, Meta(max_length=1000)]], Meta(max_length=M
 Path = Annotated[str, Meta(min_length=1, max_length=500)]
 
 
-_NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,3})?")
 _COUNT = re.compile(r"[0-9]{1,20}")
-_WHOLE = {"type": "integer"}
 
 
 class Encoded(msgspec.Struct, forbid_unknown_fields=True):
@@ -64,8 +63,8 @@ class Limited(msgspec.Struct, forbid_unknown_fields=True):
 
     wall_seconds: Annotated[float, Meta(gt=0)] | None = None
     # Floats, as 1e9 is one: to a JSON schema it is an integer.
-    memory_bytes: Annotated[float, Meta(ge=1 << 20, le=1 << 50, multiple_of=1, extra_json_schema=_WHOLE)] | None = None
-    output_bytes: Annotated[float, Meta(ge=1, le=1 << 40, multiple_of=1, extra_json_schema=_WHOLE)] | None = None
+    memory_bytes: Annotated[float, Meta(ge=1 << 20, le=1 << 50, multiple_of=1)] | None = None
+    output_bytes: Annotated[float, Meta(ge=1, le=1 << 40, multiple_of=1)] | None = None
 
 
 class CheckBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -146,7 +145,7 @@ class V2:
             raise Refused(400, f"the body is not a check: {error}") from None
         with desk.observer.submission(request.headers.get("traceparent")) as trace:
             try:
-                check = plan(asked, desk.offer.available(), desk.backend, desk.limits, client, trace)
+                check = plan(asked, desk.offer.available(), desk.backend, desk.limits, client, trace, desk.most_cells)
             except RequestError as error:
                 raise Refused(400, f"{error.asked}: {error.obstacle}", more=told(error)) from None
             await desk.submit(check, "v2")
@@ -210,9 +209,15 @@ class V2:
 
 
 def plan(
-    asked: CheckBody, available: Sequence[Toolchain], backend: str, limits: Limits, client: str, trace: str | None
+    asked: CheckBody,
+    available: Sequence[Toolchain],
+    backend: str,
+    limits: Limits,
+    client: str,
+    trace: str | None = None,
+    most: int = MOST_CELLS,
 ) -> Check:
-    """The check that a request asks for. Raises RequestError."""
+    """The check that a request asks for, of at most so many compiles. Raises RequestError."""
     ask = Ask(
         {path: _content(path, file) for path, file in asked.files.items()},
         tuple(asked.sources),
@@ -231,9 +236,9 @@ def plan(
     _refuse_directories(ask.files)
     request = ask.request()
     planned = checker.combine(request, checker.find(request), available, backend)
-    if len(planned) > MOST_CELLS:
+    if len(planned) > most:
         raise RequestError(
-            "check all of this", f"it takes {len(planned)} compiles, more than {MOST_CELLS}", "send it in parts"
+            "check all of this", f"it takes {len(planned)} compiles, more than {most}", "send it in parts"
         )
     return Check(new_id(), client, asked.priority, time.time(), cells(planned), ask, trace=trace)
 

@@ -79,7 +79,7 @@ class Serving:
             loop="asyncio",
             lifespan="off",
             log_config=None,
-            timeout_keep_alive=KEEP_ALIVE,
+            timeout_keep_alive=60 if limits.headers_seconds == 60 else KEEP_ALIVE,
         )
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.server = uvicorn.Server(config)
@@ -116,6 +116,13 @@ class Serving:
 def shared() -> Iterator[Serving]:
     """For what leaves no trace in it."""
     with contextlib.closing(Serving()) as server:
+        yield server
+
+
+@pytest.fixture
+def patient() -> Iterator[Serving]:
+    """In which nothing is late."""
+    with contextlib.closing(Serving(LIMITS._replace(headers_seconds=60, body_seconds=60))) as server:
         yield server
 
 
@@ -225,11 +232,12 @@ def test_a_connection_between_requests_is_closed_after_its_time(shared: Serving)
     [
         b"x" * 5000,
         b"GET /" + b"x" * 5000,
+        get("/", "x: " + "y" * 5_000),
         get("/", "x: " + "y" * 30_000),
         get("/", "x: " + "y" * 300_000),
         get("/", *(f"x{number}: y" for number in range(5000))),
     ],
-    ids=["garbage", "path", "header", "huge header", "headers"],
+    ids=["garbage", "path", "header", "large header", "huge header", "headers"],
 )
 def test_a_head_that_is_too_large_is_refused(shared: Serving, sent: bytes) -> None:
     with shared.connect() as client:
@@ -400,7 +408,7 @@ def test_an_answer_before_the_body_is_there_leaves_the_connection_good(shared: S
         assert rest(client) == b""  # and it is idle, not forgotten
 
 
-@pytest.mark.parametrize("size", [1 << 20, 100])
+@pytest.mark.parametrize("size", [1 << 20, 100], ids=["large", "small"])
 def test_a_body_that_nobody_reads_ends_the_connection(serving: Serving, size: int) -> None:
     """At once where it is large, and after its time where it does not come."""
     with serving.connect(chunked(b"", "/early")) as client:
@@ -456,6 +464,16 @@ def test_an_answer_that_is_read_slowly_comes_whole(shared: Serving) -> None:
         assert got > LARGE
 
 
+def test_an_answer_that_is_not_read_to_its_end_is_given_up(serving: Serving) -> None:
+    with serving.connect(get("/large"), buffer=65536) as client:
+        began = time.monotonic()
+        while time.monotonic() - began < LIMITS.body_seconds * 2:
+            assert client.recv(65536)
+            time.sleep(0.05)
+        assert serving.connections == 1
+        until(lambda: serving.connections == 0)
+
+
 def test_a_stream_that_nobody_listens_to_any_more_ends(serving: Serving) -> None:
     with serving.connect(get("/stream")) as client:
         until(lambda: b"hello" in client.recv(65536))
@@ -501,25 +519,25 @@ def test_a_client_that_has_closed_its_side_too_soon_is_not_waited_for(shared: Se
 # Connections.
 
 
-def test_the_connection_that_was_idle_the_longest_makes_room(serving: Serving) -> None:
+def test_the_connection_that_was_idle_the_longest_makes_room(patient: Serving) -> None:
     with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(serving.connect(get("/hold"))) for _ in range(10)]
-        silent = [stack.enter_context(serving.connect()) for _ in range(5)]
-        used = [stack.enter_context(serving.connect(get())) for _ in range(5)]
+        held = [stack.enter_context(patient.connect(get("/hold"))) for _ in range(10)]
+        silent = [stack.enter_context(patient.connect()) for _ in range(5)]
+        used = [stack.enter_context(patient.connect(get())) for _ in range(5)]
         assert [one(each)[0] for each in used] == [200] * 5
-        until(lambda: serving.connections == LIMITS.connections)
+        until(lambda: patient.connections == LIMITS.connections)
         for gone in (*silent, *used):
-            more = stack.enter_context(serving.connect(get("/hold")))
+            more = stack.enter_context(patient.connect(get("/hold")))
             assert rest(gone) == b""
             held.append(more)
-            assert serving.connections <= LIMITS.connections
-        until(lambda: serving.app.holding == LIMITS.connections)
+            assert patient.connections <= LIMITS.connections
+        until(lambda: patient.app.holding == LIMITS.connections)
         # Now none is idle.
-        headers = assert_refused(stack.enter_context(serving.connect(get())), 503, "too many connections")
+        headers = assert_refused(stack.enter_context(patient.connect(get())), 503, "too many connections")
         assert headers["retry-after"] == "1"
-        serving.app.let_go.set()
+        patient.app.let_go.set()
         assert [one(each)[0] for each in held] == [200] * len(held)
-        assert one(stack.enter_context(serving.connect(get())))[0] == 200
+        assert one(stack.enter_context(patient.connect(get())))[0] == 200
 
 
 def test_requests_that_come_in_one_moment_are_not_taken_for_idle_connections(serving: Serving) -> None:

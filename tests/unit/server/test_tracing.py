@@ -16,6 +16,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from willitcompile.errors import ConfigError
 from willitcompile.server import spans as spans_module
+from willitcompile.server.desk import Refused
 from willitcompile.server.spans import Spans
 from willitcompile.server.tracing import Untraced, trace_id, tracer
 
@@ -101,10 +102,20 @@ def test_what_has_no_answer_has_no_compile_and_is_an_error(recorder: Recorder) -
     assert found["backend"].status.status_code is StatusCode.ERROR
 
 
-def test_a_submission_that_is_refused_says_so_and_raises(recorder: Recorder) -> None:
-    with pytest.raises(ValueError, match="full"), recorder.tracing.submission(CALLER):
-        raise ValueError("full")
-    assert recorder.spans()["check"].status.status_code is StatusCode.ERROR
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (Refused(400, "the body is not a check"), StatusCode.UNSET),
+        (Refused(503, "the disk is full"), StatusCode.ERROR),
+        (ValueError("broken"), StatusCode.ERROR),
+    ],
+)
+def test_only_our_own_faults_are_errors(recorder: Recorder, error: Exception, status: StatusCode) -> None:
+    with pytest.raises(type(error)), recorder.tracing.submission(CALLER):
+        raise error
+    span = recorder.spans()["check"]
+    assert span.status.status_code is status
+    assert not span.events
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,9 @@ class Queue:
             except _Over:
                 continue
             except Failed as failure:
+                record = self._record(queued.id)
+                if record is None or record.queued.cancelled is not None:
+                    raise Interrupted(asked, "it was cancelled", "run it again") from None
                 if failure.trouble.kind != "lost" or not self._gets_another(queued, failure, asked, cancel):
                     raise troubles.told(asked, failure, self._api.access) from failure
             except ApiError as error:
@@ -268,8 +271,8 @@ class Queue:
         return True
 
     def _record(self, job_id: str) -> Record | None:
-        with self._lock:
-            return self._records.get(job_id)
+        # Without the lock: who looks may hold that of the watch, which is told with this one held.
+        return self._records.get(job_id)
 
     def _told(self, record: Record) -> None:
         """What a request was answered is heard like all else."""

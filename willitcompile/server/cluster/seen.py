@@ -1,0 +1,142 @@
+"""What one replica sees of the queue that all of them share, and what of it is its own. Nothing here waits."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from willitcompile.backends.queued import RUNNING, WAITING
+from willitcompile.model import MIB
+from willitcompile.server.checks import QueueFull
+from willitcompile.server.cluster.known import Group
+from willitcompile.server.cluster.turns import next_up
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from willitcompile.backends.queued import Queued
+    from willitcompile.server.checks import Kept
+
+RECENT_SECONDS = 60.0
+"""Who had his turn within so long comes after who had not."""
+OTHERS_SECONDS = 0.3
+"""How long whoever took in a check is left to start it."""
+MOST_HELD_BYTES, MOST_KEPT_BYTES = 256 * MIB, 512 * MIB
+"""Of what is to be compiled, and of what came of it: a cluster's store has 2 GiB by default, and not for this alone."""
+
+
+class Seen:
+    """Belongs to one thread."""
+
+    def __init__(self, workers: int, queue_size: int) -> None:
+        self._workers = workers
+        self._queue_size = queue_size
+        self.groups: dict[str, Group] = {}
+        self.open: dict[str, Queued] = {}
+        """All that is not settled."""
+        self.own: set[str] = set()
+        """What this replica took in, or has started, as long as that is open."""
+        self.starting: dict[str, str] = {}
+        """Those that are about to run, and for whom."""
+        self.reserved: dict[str, str] = {}
+        """Those that are on their way into the queue, and whose they are."""
+        self.coming: dict[str, int] = {}
+        """By check that is on its way, about how many bytes it will take."""
+        self._recent: dict[str, tuple[float, str]] = {}
+        """When what was started lately was, and for whom."""
+        self._chosen: dict[str, float] = {}
+        """What others took in and is next, and since when, in time.monotonic's seconds."""
+
+    def take(self, queued: Queued, now: float) -> None:
+        self.groups.setdefault(queued.ticket.group, Group()).take(queued)
+        if queued.state != WAITING and queued.cancelled is None and now - (queued.started or now) < RECENT_SECONDS:
+            self._recent.setdefault(queued.id, (queued.started or now, queued.ticket.client))
+        if queued.is_settled:
+            self.open.pop(queued.id, None)
+            self.own.discard(queued.id)
+        else:
+            self.open[queued.id] = queued
+
+    def drop(self, job_id: str) -> None:
+        check_id, _, number = job_id.rpartition("-")
+        if (group := self.groups.get(check_id)) is not None:
+            group.cells.pop(int(number), None)
+            if not group.cells:
+                del self.groups[check_id]
+        self.open.pop(job_id, None)
+        self._recent.pop(job_id, None)
+        self.own.discard(job_id)
+
+    def active(self) -> int:
+        running = sum(each.state == RUNNING for each in self.open.values())
+        return running + sum(not self._runs(job_id) for job_id in self.starting)
+
+    def queued(self) -> int:
+        return len(self.reserved) + len(self._waiting())
+
+    def room(self) -> int:
+        """For how many more there is, with nobody waiting before them."""
+        return 0 if self.queued() else max(0, self._workers - self.active())
+
+    def refuse(self, client: str, count: int, size: int) -> None:
+        """Raises QueueFull where there is no room for so many cells of a client to wait, or so many bytes."""
+        own = sum(whose == client for whose in self.reserved.values())
+        own += sum(each.ticket.client == client for each in self._waiting())
+        free = self._queue_size - self.queued()
+        # Of what is free he may have half, so that nobody takes all of it.
+        share = max(1, (own + free) // 2)
+        held = sum(self.coming.values()) + sum(each.size for each in self.open.values())
+        if (count and (count > free or own + count > share)) or (held and held + size > MOST_HELD_BYTES):
+            raise QueueFull
+
+    def choose(self) -> tuple[list[Queued], float | None]:
+        """Which to start now, and after how many seconds to ask again, where it is not by itself that there is news."""
+        room = self._workers - self.active()
+        waiting = [
+            each
+            for each in self.open.values()
+            if each.state == WAITING and each.id not in self.starting and not self._is_cancelled(each)
+        ]
+        if room <= 0 or not waiting:
+            return [], None
+        now, found, left = time.monotonic(), [], {}
+        for each in next_up(waiting, self._turns(), room, time.time()):
+            since = self._chosen.get(each.id, now)
+            if each.id in self.own or now - since >= OTHERS_SECONDS:
+                found.append(each)
+            else:
+                left[each.id] = since
+        self._chosen = left
+        return found, max(0.01, min(left.values()) + OTHERS_SECONDS - now) if left else None
+
+    def stale(self, keep: Kept, now: float) -> list[Group]:
+        """What is over, and kept no longer."""
+        over = [group for group in self.groups.values() if group.is_over]
+        over.sort(key=lambda group: group.ended or 0.0, reverse=True)
+        sizes = accumulate(sum(each.size for each in group.cells.values()) for group in over)
+        most = min(keep.bytes, MOST_KEPT_BYTES)
+        return [
+            group
+            for place, (group, size) in enumerate(zip(over, sizes, strict=True))
+            if place >= keep.checks or (place and size > most) or (group.ended or now) < now - keep.seconds
+        ]
+
+    def _waiting(self) -> list[Queued]:
+        """But for what is on its way, of which some may be there already."""
+        return [each for each in self.open.values() if each.state == WAITING and each.id not in self.reserved]
+
+    def _runs(self, job_id: str) -> bool:
+        known = self.open.get(job_id)
+        return known is not None and known.state == RUNNING
+
+    def _is_cancelled(self, queued: Queued) -> bool:
+        return self.groups[queued.ticket.group].cancelled is not None
+
+    def _turns(self) -> Mapping[str, int]:
+        """How many each client has had lately, or has now."""
+        old = time.time() - RECENT_SECONDS
+        self._recent = {job_id: had for job_id, had in self._recent.items() if had[0] > old or self._runs(job_id)}
+        begun = [client for job_id, client in self.starting.items() if job_id not in self._recent]
+        return Counter([*(client for _, client in self._recent.values()), *begun])
