@@ -32,8 +32,8 @@ cluster-down: $(VENV)/installed-for-development
 	$(BIN)/python -m tests.cluster down
 
 docs: $(VENV)/installed-for-development
-	$(BIN)/python tests/docs/cli_reference.py --write
-	$(BIN)/python tests/docs/api_reference.py --write
+	$(BIN)/python -m tests.docs.cli_reference --write
+	$(BIN)/python -m tests.docs.api_reference --write
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("will-it-compile needs Python 3.11 or later; try: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'

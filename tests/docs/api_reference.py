@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tests.docs.pages import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 BEGIN = "<!-- From here to the end mark: `make docs` writes it, from /openapi.json. -->"
-END = "<!-- The end mark. -->"
 
 
 def reference() -> str:
@@ -87,17 +87,5 @@ def _line(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def page_with(text: str, page: str) -> str:
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise SystemExit(f"{PAGE} has lost its marks: {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{text}\n{END}{after}"
-
-
 if __name__ == "__main__":
-    written = page_with(reference(), PAGE.read_text())
-    if "--write" in sys.argv:
-        PAGE.write_text(written)
-    elif written != PAGE.read_text():
-        raise SystemExit(f"{PAGE} is not what the service says; try: make docs")
+    main(PAGE, reference(), BEGIN)

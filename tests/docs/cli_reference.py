@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.docs.pages import main
+
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 BEGIN = "<!-- From here to the end mark: `make docs` writes it, from `--help`. -->"
-END = "<!-- The end mark. -->"
 
 
 def commands() -> list[str]:
@@ -40,17 +41,5 @@ def reference() -> str:
     return "\n".join(sections)
 
 
-def page_with(text: str, page: str) -> str:
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise SystemExit(f"{PAGE} has lost its marks: {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{text}\n{END}{after}"
-
-
 if __name__ == "__main__":
-    written = page_with(reference(), PAGE.read_text())
-    if "--write" in sys.argv:
-        PAGE.write_text(written)
-    elif written != PAGE.read_text():
-        raise SystemExit(f"{PAGE} is not what --help says; try: make docs")
+    main(PAGE, reference(), BEGIN)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.docs import cli_reference
+from tests.docs.pages import page_with
 from willitcompile import errors
 from willitcompile.cli.output import READER_GONE
 from willitcompile.errors import BackendUnavailable, WillItCompileError
@@ -20,12 +21,6 @@ from willitcompile.reports import units
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_spec = importlib.util.spec_from_file_location("cli_reference", Path(__file__).with_name("cli_reference.py"))
-assert _spec
-assert _spec.loader
-cli_reference: Any = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(cli_reference)
 
 PAGE: str = cli_reference.PAGE.read_text()
 
@@ -38,7 +33,7 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def test_the_reference_is_what_help_prints() -> None:
-    assert cli_reference.page_with(cli_reference.reference(), PAGE) == PAGE, "try: make docs"
+    assert page_with(cli_reference.reference(), PAGE, cli_reference.BEGIN) == PAGE, "try: make docs"
 
 
 @pytest.mark.parametrize("command", cli_reference.commands())
