@@ -195,7 +195,7 @@ def test_any_replica_answers_for_any_check(replica: Callable[..., Replica]) -> N
     assert (wrong["backend"], wrong["isolation"]) == ("kubernetes", "container")
     # Each compile was begun and told of once, by one of them.
     assert sorted(one.watched.begun + two.watched.begun) == sorted(each.id for each in checks for _ in each.cells)
-    assert len(one.watched.told) + len(two.watched.told) == 4
+    until(lambda: len(one.watched.told) + len(two.watched.told) == 4)
     assert one.do(one.service.find(str(uuid4()))) is None
     assert one.do(one.service.find("../../pods")) is None
 
@@ -214,7 +214,7 @@ def test_what_was_wrong_from_the_start_is_told_by_all(replica: Callable[..., Rep
     # No pod was made for what is not to be compiled, and no replica told of it twice.
     pods = kubectl("get", "pods", f"--selector=will-it-compile/check={wrong.id}", f"--namespace={one.room}", "-oname")
     assert len(pods.split()) == 1
-    assert len(one.watched.told) + len(two.watched.told) == 3
+    until(lambda: len(one.watched.told) + len(two.watched.told) == 3)
 
 
 DYING = """

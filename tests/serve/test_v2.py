@@ -511,6 +511,12 @@ class TestLimits:
             client.call("DELETE", f"{CHECKS}/{running}")
             until(lambda: client.check({"a.c": HELLO, "b.c": HELLO}).status == 202, 10)
 
+    def test_on_the_queue_refuse_at_once_what_will_never_fit(self, server_on: ServerOn) -> None:
+        server = server_on("fake", jobs=1, queue_size=8)
+        with server.client() as client:
+            assert client.check({f"{number}.c": HELLO for number in range(4)}).status == 202
+            assert "5 compiles" in assert_refused(client.check({f"{number}.c": HELLO for number in range(5)}))
+
     def test_on_the_queue_leave_room_for_others(self, server_on: ServerOn) -> None:
         """Of what is free, nobody gets more than half."""
         server = server_on("fake", jobs=1, queue_size=8, timeout="60s", trusted_proxies="127.0.0.1")

@@ -101,7 +101,7 @@ class TestSeen:
 
     def test_who_had_his_turn_comes_after_who_had_not(self) -> None:
         now = self.see(
-            queued("old", client="busy", state=ENDED, started=NOW, answer="x"),
+            queued("old", client="busy", state=ENDED, started=time.time(), answer="x"),
             queued("more", client="busy", at=NOW - 5),
             queued("first", client="modest"),
             workers=1,

@@ -89,7 +89,7 @@ class Group:
 
     @property
     def is_whole(self) -> bool:
-        return 0 < self.total <= len(self.cells)
+        return self.total > 0 and all(number in self.cells for number in range(self.total))
 
     @property
     def cancelled(self) -> float | None:

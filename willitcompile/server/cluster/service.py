@@ -1,4 +1,4 @@
-"""Checks in a queue that the backend keeps where every process finds it: see the package."""
+"""A service without a memory of its own: what it is asked is done by the queue, and what it tells is what it hears."""
 
 from __future__ import annotations
 
@@ -181,7 +181,8 @@ class ClusterService:
         standing = await self.find(check_id)
         if standing is None or standing.is_over:
             return standing
-        await self._cancel(self._seen.groups[check_id])
+        if group := self._seen.groups.get(check_id):
+            await self._cancel(group)
         return await self.find(check_id)
 
     def statistics(self) -> Statistics:
@@ -274,7 +275,7 @@ class ClusterService:
         try:
             is_ours = await self._change(self._queue.start, queued)
         except WillItCompileError:
-            asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._due)
+            await asyncio.sleep(AGAIN_SECONDS)
             return
         finally:
             del self._seen.starting[queued.id]
@@ -308,7 +309,7 @@ class ClusterService:
         if not errors:
             errors = [each for each in await asyncio.gather(put(first), return_exceptions=True) if each]
         if errors:
-            self._spawn(self._undo(prepared))
+            self._spawn(self._undo(check.id, prepared))
             raise errors[0]
         for cell in prepared:
             if cell.told is not None:
@@ -316,9 +317,9 @@ class ClusterService:
             elif cell.ticket.number in at_once:
                 self._watcher.started(check, cell.ticket.number, _since(check.submitted))
 
-    async def _undo(self, prepared: Sequence[Prepared]) -> None:
-        there = [self._seen.open.get(cell.ticket.id) for cell in prepared]
-        forgets = [self._ask(self._queue.forget, each) for each in there if each is not None]
+    async def _undo(self, check_id: str, prepared: Sequence[Prepared]) -> None:
+        group = self._seen.groups.get(check_id)
+        forgets = [self._ask(self._queue.forget, each) for each in (group.cells.values() if group else ())]
         await asyncio.gather(*forgets, return_exceptions=True)
         self._seen.own.difference_update(cell.ticket.id for cell in prepared)
 
