@@ -77,7 +77,7 @@ def _kind(schema: dict[str, Any]) -> str:
     elif "properties" in schema:
         words = "object of " + ", ".join(f"`{field}`" for field in schema["properties"])
     return words + "".join(
-        f", {text} {schema[bound]:g}"
+        f", {text} {schema[bound]:.15g}"
         for bound, text in {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}.items()
         if bound in schema
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from willitcompile.backends import Opening
@@ -27,7 +28,7 @@ def serve(
     try:
         from willitcompile.server import logs
         from willitcompile.server.run import Serving, run
-        from willitcompile.server.settings import EARLIER_OF_CHECK
+        from willitcompile.server.settings import EARLIER_OF_CHECK, unknown_variables
         from willitcompile.server.settings import resolve as resolve_own
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("willitcompile"):
@@ -41,6 +42,8 @@ def serve(
     logs.setup(serving.log_format, serving.log_level)
     for note in settings.notes:
         logs.say(note)
+    for variable in unknown_variables():
+        logs.say(f"{variable} is no setting of ours: see will-it-compile serve --help", logging.WARNING)
     opening = Opening(
         logs.say,
         images=settings.images,

@@ -26,8 +26,9 @@ FILE = "willitcompile.yaml"
 PYPROJECT = "pyproject.toml"
 
 SERVICE_SECTION = "serve"
-SECTIONS = ("kubernetes", SERVICE_SECTION)
-"""What has a section of its own in a file, which it judges itself: backends, and `will-it-compile serve`."""
+SECTIONS = {"kubernetes": "{namespace: builds}", SERVICE_SECTION: "{port: 8080}"}
+"""What has a section of its own in a file, which it judges itself: backends, and `will-it-compile serve`. Each with an
+example."""
 
 CLUSTER_SECTION = "kubernetes"
 CLUSTER = ("context", "namespace")
@@ -494,7 +495,7 @@ def _from_file(
         where = f"{shown(path)}:{line}"
         if name in SECTIONS:
             if section is None:
-                raise ConfigError(where, f"{name} is not a mapping", f"write for example {name}: {{namespace: builds}}")
+                raise ConfigError(where, f"{name} is not a mapping", f"write for example {name}: {SECTIONS[name]}")
             if name in options:
                 raise ConfigError(where, f"{name} is set twice", "leave one of the two")
             options[name] = section

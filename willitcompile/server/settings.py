@@ -6,6 +6,7 @@ In a file they stand in the section `serve`; what a compile is given stands wher
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from willitcompile.config import (
@@ -95,6 +96,13 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
+def _origin(text: str) -> str:
+    """As a browser sends it: a scheme, a host and perhaps a port."""
+    if text != "*" and not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?", text):
+        raise UnfitError("it is neither * nor one origin, in small letters and without a path")
+    return text
+
+
 def _path(text: str) -> str:
     return parse_one(text)[0]
 
@@ -127,7 +135,7 @@ SETTINGS: dict[str, Setting] = {
         _setting("rate-limit", _rate, "60"),
         _setting("trusted-proxies", _proxies, "10.0.0.0/8"),
         _setting("tokens", _path, "/etc/will-it-compile/tokens"),
-        _setting("cors-origin", parse_word, "https://example.org"),
+        _setting("cors-origin", _origin, "https://example.org"),
         _setting("max-body", parse_bytes, "8MiB"),
         _setting("header-timeout", parse_seconds, "10"),
         _setting("body-timeout", parse_seconds, "30"),
@@ -155,13 +163,19 @@ def resolve(
     return settings if settings.state else settings._replace(state=_state(environment))
 
 
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Those that look like settings of ours and are none: a slip that would go unnoticed."""
+    prefix = f"WIC_{SERVICE_SECTION.upper()}_"
+    known = {setting.variable_name for setting in SETTINGS.values()}
+    return sorted(name for name in environment if name.startswith(prefix) and name not in known)
+
+
 def _from_section(section: Mapping[str, object], file: str) -> Iterator[Given]:
     for name, value in section.items():
         where = f"{file}: {SERVICE_SECTION}.{name}"
         if name not in SETTINGS:
-            raise ConfigError(
-                f"read {file}", f"{SERVICE_SECTION} has no {name!r}", f"use one of: {', '.join(SETTINGS)}"
-            )
+            remedy = f"write {name} outside of it" if name in config.SETTINGS else f"use one of: {', '.join(SETTINGS)}"
+            raise ConfigError(f"read {file}", f"the section {SERVICE_SECTION} has no {name!r}", remedy)
         setting = SETTINGS[name]
         remedy = f"write for example {name}: {{example}}"
         given = value if isinstance(value, list) else [value]

@@ -107,7 +107,7 @@ class Tokens:
                 state = os.fstat(file.fileno())
                 content = file.read(_LARGEST + 1) or b""
         except OSError as error:
-            raise self._error(f"it cannot be read: {error.strerror}", "make it readable for the server") from None
+            raise self._error(f"it cannot be read: {error.strerror}", "make one: will-it-compile token NAME") from None
         self._look = _look(state)
         self._entries = self._parse(content)
         if state.st_mode & (stat.S_IROTH | stat.S_IWOTH):

@@ -156,9 +156,8 @@ class V2:
         if request.method == "DELETE":
             return await self._cancel(check_id)
         if "text/event-stream" in request.headers.get("accept", ""):
-            seen = _number(
-                request.headers.get("last-event-id") or request.query_params.get("seen"), "seen", MOST_CELLS, 0, _COUNT
-            )
+            seen = _number(request.query_params.get("seen"), "seen", MOST_CELLS, 0, _COUNT)
+            seen = _number(request.headers.get("last-event-id") or None, "Last-Event-ID", MOST_CELLS, seen, _COUNT)
             standing = await self._found(check_id, skip=int(seen))
             headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
             return StreamingResponse(self._events(standing, int(seen)), headers=headers, media_type="text/event-stream")
@@ -312,7 +311,8 @@ def _limits(asked: Limited, allowed: Limits) -> dict[str, float]:
     named = {name: value for name in asked.__struct_fields__ if (value := getattr(asked, name)) is not None}
     for name, value in named.items():
         if value > (most := getattr(allowed, name)):
-            raise RequestError(f"check with {name} {value:g}", f"this service allows {most:g}", "ask for less")
+            shown = f"{value:.15g}", f"{most:.15g}"
+            raise RequestError(f"check with {name} {shown[0]}", f"this service allows {shown[1]}", "ask for less")
     return {name: value if name == "wall_seconds" else int(value) for name, value in named.items()}
 
 

@@ -5,7 +5,7 @@ import pytest
 from willitcompile.config import resolve as resolve_check
 from willitcompile.errors import ConfigError, RequestError
 from willitcompile.model import MIB
-from willitcompile.server.settings import EARLIER_OF_CHECK, SETTINGS, ServeSettings, resolve
+from willitcompile.server.settings import EARLIER_OF_CHECK, SETTINGS, ServeSettings, resolve, unknown_variables
 
 HOME = {"HOME": "/home/me"}
 
@@ -57,6 +57,9 @@ def test_many_values_and_sizes() -> None:
         ("trusted-proxies", "10.0.0.1/8"),
         ("trusted-proxies", "everybody"),
         ("log-format", "xml"),
+        ("cors-origin", "example.org"),
+        ("cors-origin", "https://a.org https://b.org"),
+        ("cors-origin", "https://a.org/"),
         ("keep", "never"),
         ("max-body", "0"),
     ],
@@ -73,6 +76,17 @@ def test_a_wrong_value_is_refused_with_an_example(name: str, value: str) -> None
 def test_a_section_that_makes_no_sense_is_refused(section: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=r"wic\.yaml"):
         resolve({}, section, "wic.yaml", HOME)
+
+
+def test_a_setting_of_checks_in_the_section_is_told_where_it_belongs() -> None:
+    with pytest.raises(ConfigError) as refused:
+        resolve({}, {"jobs": "3"}, "wic.yaml", HOME)
+    assert refused.value.remedy == "write jobs outside of it"
+
+
+def test_a_variable_that_is_nearly_one_of_ours_is_noticed() -> None:
+    environment = {"WIC_SERVE_TOKEN": "x", "WIC_SERVE_TOKENS": "y", "WIC_JOBS": "1"}
+    assert unknown_variables(environment) == ["WIC_SERVE_TOKEN"]
 
 
 def test_the_state_is_kept_where_xdg_says() -> None:
