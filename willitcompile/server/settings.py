@@ -9,6 +9,7 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from willitcompile import config
 from willitcompile.config import (
     SERVICE_SECTION,
     Given,
