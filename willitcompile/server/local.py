@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import sqlite3
 import time
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from willitcompile import checker
 from willitcompile.backends import CancelToken
 from willitcompile.errors import BackendFailed, Interrupted, NoAnswer, WillItCompileError
-from willitcompile.model import GIB
+from willitcompile.files import sized
+from willitcompile.model import GIB, MIB
 from willitcompile.server import logs
 from willitcompile.server.checks import (
     Draining,
@@ -39,6 +41,10 @@ if TYPE_CHECKING:
 
 _AGAIN_SECONDS = 1.0
 """After what could not be written, as to a full disk."""
+_TOLD_EACH = 60
+"""Of so many attempts one is told of."""
+RESERVED_BYTES = 16 * MIB
+"""That checks leave of the disk, for answers."""
 _SWEEP_SECONDS, _SWEEP_ANSWERS = 10.0, 200
 """After which what is kept no longer is dropped, whichever comes first."""
 MOST_HELD_BYTES = GIB
@@ -90,6 +96,8 @@ class LocalService:
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
         self._statistics = Statistics(workers, 0, 0)
+        self._unkept: str | None = None
+        """Why the last answer could not be kept."""
         self._draining = False
         self._answered = 0
         self._swept = asyncio.Event()
@@ -115,6 +123,8 @@ class LocalService:
         settled = {number for number, _ in check.answers}
         waiting = [number for number in range(len(check.cells)) if number not in settled]
         self._refuse(check.client, len(waiting), size)
+        if obstacle := self._no_room(size):
+            raise BackendFailed("keep a check", obstacle, f"make room in {self._store.directory}")
         self._reserved += len(waiting)
         self._held[check.id] = (size, len(waiting))
         try:
@@ -172,7 +182,7 @@ class LocalService:
             return "it is about to end"
         if len(self._queue) + self._reserved >= self._queue_size:
             return "its queue is full"
-        return None
+        return self._unkept or self._no_room(0)
 
     async def close(self, grace: float) -> None:
         self._draining = True
@@ -203,6 +213,14 @@ class LocalService:
         share = max(1, (own + free) // 2)
         if count > free or own + count > share or sum(held for held, _ in self._held.values()) + size > MOST_HELD_BYTES:
             raise QueueFull
+
+    def _no_room(self, size: int) -> str | None:
+        """Why so many bytes more are not to be taken: the answers of those that were need some room too."""
+        try:
+            room = self._store.room()
+        except OSError as error:
+            return (error.strerror or str(error)).lower()
+        return None if room >= RESERVED_BYTES + size else f"its disk is nearly full: {sized(room)} are left"
 
     def _fill(self) -> None:
         """Start what waits, as far as there is room."""
@@ -241,17 +259,20 @@ class LocalService:
             return
         check, told = ran
         text = tell(item.number, told, len(check.cells))
-        while True:
+        for attempt in itertools.count():
             try:
                 await self._written(self._store.answer(item.check_id, item.number, text))
             except NoAnswer as error:
-                logs.say("an answer cannot be kept, and waits", logging.ERROR, fields={"error": error.obstacle})
+                self._unkept = f"an answer cannot be kept: {error.obstacle}"
+                if attempt % _TOLD_EACH == 0:
+                    logs.say("an answer cannot be kept, and waits", logging.ERROR, fields={"error": error.obstacle})
                 # It holds its place meanwhile, so that no more is begun than can be kept. At the end it is left to
                 # whoever comes next, who compiles it again.
                 if self._draining or token.cancelled:
                     return
                 await asyncio.sleep(_AGAIN_SECONDS)
             else:
+                self._unkept = None
                 self._statistics = count(self._statistics, told)
                 if held := self._held.pop(item.check_id, None):
                     self._held.update({item.check_id: (held[0], held[1] - 1)} if held[1] > 1 else {})

@@ -76,6 +76,7 @@ class Store:
 
     def __init__(self, directory: str) -> None:
         """Open it, and make it where there is none. Raises BackendUnavailable."""
+        self.directory = directory
         self._asked = f"keep checks in {directory}"
         self._path = os.path.join(directory, FILE)
         self._lock = -1
@@ -98,11 +99,17 @@ class Store:
             self._loader, self._loading = self._opened(), threading.Lock()
         except sqlite3.Error as error:
             os.close(self._lock)
-            remedy = f"move {self._path} away, or name another: --state DIR"
+            is_full = "full" in str(error)
+            remedy = f"{'make room there' if is_full else f'move {self._path} away'}, or name another: --state DIR"
             raise BackendUnavailable(self._asked, str(error), remedy) from None
         self._writes: SimpleQueue[tuple[Write, Future[None]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="will-it-compile store", daemon=True)
         self._thread.start()
+
+    def room(self) -> int:
+        """Bytes that its disk has left. Raises OSError."""
+        disk = os.statvfs(self.directory)
+        return disk.f_bavail * disk.f_frsize
 
     def add(self, check: Check) -> Future[None]:
         """Keep a check. The future has sqlite3.Error where that is not possible."""
