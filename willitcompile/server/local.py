@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 _AGAIN_SECONDS = 1.0
 """After what could not be written, as to a full disk."""
+UNKEPT = 3
+"""Tasks for each worker, of which but one may have an answer that is not kept yet."""
 _TOLD_EACH = 60
 """Of so many attempts one is told of."""
 RESERVED_BYTES = 16 * MIB
@@ -94,6 +96,8 @@ class LocalService:
         self._running: dict[str, tuple[CancelToken, int]] = {}
         """By check, what stops its compiles, and how many there are."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._compiling = 0
+        """Of the tasks, those that are not yet keeping their answer."""
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
         self._statistics = Statistics(workers, 0, 0)
         self._unkept: str | None = None
@@ -175,7 +179,8 @@ class LocalService:
         return await self.find(check_id)
 
     def statistics(self) -> Statistics:
-        return self._statistics._replace(active=len(self._tasks), queued=len(self._queue))
+        active = min(len(self._tasks), self._statistics.workers)
+        return self._statistics._replace(active=active, queued=len(self._queue))
 
     async def trouble(self) -> str | None:
         if self._draining:
@@ -224,8 +229,15 @@ class LocalService:
 
     def _fill(self) -> None:
         """Start what waits, as far as there is room."""
-        while not self._draining and len(self._tasks) < self._statistics.workers and len(self._queue):
+        workers = self._statistics.workers
+        while (
+            not self._draining
+            and self._compiling < workers
+            and len(self._tasks) < UNKEPT * workers
+            and len(self._queue)
+        ):
             item = self._queue.take()
+            self._compiling += 1
             token, running = self._running.get(item.check_id, (None, 0))
             self._running[item.check_id] = (token or CancelToken(), running + 1)
             task = asyncio.create_task(self._run(item))
@@ -243,21 +255,35 @@ class LocalService:
     async def _run(self, item: _Item) -> None:
         """Compile one cell, and see that its answer is kept. Never raises."""
         token = self._running[item.check_id][0]
-        loop = asyncio.get_running_loop()
         started = time.monotonic()
-        while True:
+        try:
+            ran = await self._compiled(item, token)
+        finally:
+            # The next one need not wait until this one's answer is on the disk.
+            self._compiling -= 1
+            self._fill()
+        if ran is not None:
+            await self._kept(item, *ran, token, time.monotonic() - started)
+
+    async def _compiled(self, item: _Item, token: CancelToken) -> tuple[Check, Answer] | None:
+        """As `_compile` has it, which is tried again where the check cannot be read."""
+        loop = asyncio.get_running_loop()
+        for attempt in itertools.count():
             try:
-                ran = await loop.run_in_executor(self._threads, self._compile, item, token)
+                return await loop.run_in_executor(self._threads, self._compile, item, token)
             except sqlite3.Error as error:
-                logs.say("a check cannot be read, and waits", logging.ERROR, fields={"error": str(error)})
+                if attempt % _TOLD_EACH == 0:
+                    logs.say("a check cannot be read, and waits", logging.ERROR, fields={"error": str(error)})
                 if self._draining:
-                    return
+                    break
                 await asyncio.sleep(_AGAIN_SECONDS)
-            else:
-                break
-        if ran is None:
-            return
-        check, told = ran
+        return None
+
+    async def _kept(self, item: _Item, check: Check, told: Answer, token: CancelToken, seconds: float) -> None:
+        """Keep an answer, however long that takes: so many of them, and nothing more is begun.
+
+        At the end of the service it is left to whoever comes next, who compiles it again.
+        """
         text = tell(item.number, told, len(check.cells))
         for attempt in itertools.count():
             try:
@@ -266,21 +292,19 @@ class LocalService:
                 self._unkept = f"an answer cannot be kept: {error.obstacle}"
                 if attempt % _TOLD_EACH == 0:
                     logs.say("an answer cannot be kept, and waits", logging.ERROR, fields={"error": error.obstacle})
-                # It holds its place meanwhile, so that no more is begun than can be kept. At the end it is left to
-                # whoever comes next, who compiles it again.
                 if self._draining or token.cancelled:
                     return
                 await asyncio.sleep(_AGAIN_SECONDS)
             else:
-                self._unkept = None
-                self._statistics = count(self._statistics, told)
-                if held := self._held.pop(item.check_id, None):
-                    self._held.update({item.check_id: (held[0], held[1] - 1)} if held[1] > 1 else {})
-                self._watcher.answered(check, item.number, told, time.monotonic() - started)
-                self._answered += 1
-                if self._answered % _SWEEP_ANSWERS == 0:
-                    self._swept.set()
-                return
+                break
+        self._unkept = None
+        self._statistics = count(self._statistics, told)
+        if held := self._held.pop(item.check_id, None):
+            self._held.update({item.check_id: (held[0], held[1] - 1)} if held[1] > 1 else {})
+        self._watcher.answered(check, item.number, told, seconds)
+        self._answered += 1
+        if self._answered % _SWEEP_ANSWERS == 0:
+            self._swept.set()
 
     def _compile(self, item: _Item, token: CancelToken) -> tuple[Check, Answer] | None:
         """In a thread: the check and the cell's answer; None where that is wanted no longer. Raises sqlite3.Error."""
@@ -311,7 +335,9 @@ class LocalService:
         while True:
             try:
                 await self._written(
-                    self._store.forget(time.time() - self._keep.seconds, self._keep.checks, self._keep.bytes)
+                    self._store.forget(
+                        time.time() - self._keep.seconds, self._keep.checks, self._keep.bytes
+                    )
                 )
             except NoAnswer:
                 pass
