@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import time
 from typing import Any
 
@@ -11,9 +13,10 @@ from hypothesis import strategies as st
 
 from willitcompile import checker
 from willitcompile.backends.queued import ENDED, RUNNING, WAITING, Queued, Ticket
+from willitcompile.errors import BackendFailed
 from willitcompile.model import Limits
-from willitcompile.server.checks import Cell, Kept, QueueFull, Told
-from willitcompile.server.cluster import known, seen, told
+from willitcompile.server.checks import Ask, Cell, Check, Kept, QueueFull, Told
+from willitcompile.server.cluster import ClusterService, known, seen, service, told
 from willitcompile.server.cluster.known import About, Group, about_of
 from willitcompile.server.cluster.seen import Seen
 from willitcompile.server.cluster.turns import AGED_SECONDS, next_up
@@ -124,12 +127,29 @@ class TestSeen:
     def test_bytes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(seen, "MOST_HELD_BYTES", 100)
         now = self.see()
-        now.refuse("a", 1, 1000)  # who is alone always gets in
-        now.take(queued("x", state=RUNNING, size=60), NOW)
-        now.coming["y"] = 20
-        now.refuse("a", 0, 20)
+        now.refuse("a", 1, 50)
         with pytest.raises(QueueFull):
-            now.refuse("a", 0, 21)
+            now.refuse("a", 1, 51)  # also who is alone has half
+        now.take(queued("x", state=RUNNING, size=40), NOW)
+        now.coming["y"], now.comers["y"] = 20, "b"
+        now.refuse("a", 0, 0)
+        with pytest.raises(QueueFull):
+            now.refuse("a", 0, 1)
+        now.refuse("c", 0, 20)
+        with pytest.raises(QueueFull):
+            now.refuse("c", 0, 21)
+
+    def test_bytes_that_were_deleted_count_for_a_while(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(seen, "MOST_CHURN_BYTES", 100)
+        now = self.see(queued("x", size=40))
+        now.take(queued("x", size=0, version=2, cancelled=NOW), NOW)
+        now.drop("x-0")
+        now.refuse("a", 0, 10)
+        with pytest.raises(QueueFull):
+            now.refuse("a", 0, 11)
+        now.refuse("b", 0, 30)
+        monkeypatch.setattr(seen, "CHURN_SECONDS", -1.0)
+        now.refuse("a", 0, 50)
 
     def test_what_is_kept_no_longer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         jobs = [queued(f"g{age}", state=ENDED, answer="x", size=10, ended=NOW - age) for age in (1, 2, 30, 90)]
@@ -183,6 +203,12 @@ class TestGroup:
             found.take(queued("a", number, total=4, at=5.0, version=2, answer="x", answered=at))
         assert [each.ticket.number for each in found.answered] == [1, 3, 2, 0]
 
+    def test_what_somebody_else_adds_to_it_is_none_of_it(self) -> None:
+        own = [queued("a", number, total=2, answer="x", state=ENDED) for number in range(2)]
+        found = self.group(queued("a", 7, total=900), *own)
+        assert (found.total, found.status, found.is_whole, found.is_over) == (2, "done", True, True)
+        assert [each.ticket.number for each in found.answered] == [0, 1]
+
 
 class TestAbout:
     def test_comes_back_as_it_was(self) -> None:
@@ -198,19 +224,104 @@ class TestAbout:
         assert found is not None
         assert found.notes[-1] == "and 78 more such notes"
 
-    @pytest.mark.parametrize("text", ["", "{}", "[]", '{"cell": [1], "total": 1, "trace": null}', "5", "null"])
+    def test_notes_are_cut_by_what_they_take(self) -> None:
+        about = checker.About("x.c", "c", "gcc-13", "c17", notes=("\U0001f600" * 15_000,))
+        assert len(About(CELL, 1, about, None).dump()) < 2000
+
+    @pytest.mark.parametrize("total", ["0", "-1", "true", "1e999", "1.5", "1000000000000", '"3"', "2"])
+    @pytest.mark.parametrize("cell", ['["a", "b", "c", null]'])
+    def test_a_total_that_makes_no_sense(self, total: str, cell: str) -> None:
+        ticket = Ticket("g", 2, "a", "batch", 1.0, f'{{"cell": {cell}, "total": {total}, "trace": null}}')
+        assert about_of(Queued(ticket, WAITING, 1)).total == 3
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "{}",
+            "[]",
+            '{"cell": [1], "total": 5, "trace": null}',
+            '{"cell": ["a", "b", {}, null], "total": 5, "trace": null}',
+            '{"cell": ["a", "b", "c", null], "total": 5, "trace": [1]}',
+            "5",
+            "null",
+        ],
+    )
     def test_what_makes_no_sense(self, text: str) -> None:
         ticket = Ticket("g", 2, "a", "batch", 1.0, text)
         assert about_of(Queued(ticket, WAITING, 1)).total == 3
 
 
+class Keeper:
+    """A backend whose queue is away."""
+
+    name = "away"
+
+    def workers(self, jobs: int) -> int:
+        return jobs
+
+    def queue(self) -> Any:
+        return self
+
+    def failure(self) -> str | None:
+        return None
+
+    def keep(self) -> None:
+        raise BackendFailed("keep it", "it is away", "wait")
+
+
+class TestService:
+    def service(self) -> ClusterService:
+        return ClusterService(Keeper(), lambda: (), limits=Limits(), jobs=1, queue_size=9, keep=Kept(9, 9, 9))
+
+    def test_a_change_that_failed_is_no_obstacle_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def fail() -> list[str | None]:
+            own = self.service()
+            with pytest.raises(BackendFailed):
+                await own._change(own._queue.keep)
+            troubles = [await own.trouble()]
+            monkeypatch.setattr(service, "OBSTACLE_SECONDS", 0.0)
+            return [*troubles, await own.trouble()]
+
+        assert asyncio.run(fail()) == ["it is away", None]
+
+    def test_what_there_never_is_room_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(service, "MOST_HELD_BYTES", 64 << 20)
+        noise, text = {"x.h": random.Random(1).randbytes(2 << 20)}, {"x.h": b"int x;\n" * 300_000}
+
+        async def size(files: dict[str, bytes], compiles: int) -> int:
+            check = Check("g", "a", "batch", NOW, (CELL,) * compiles, Ask(files))
+            return await self.service()._size(check, compiles)
+
+        assert 15 * (2 << 20) <= asyncio.run(size(noise, 15)) < 16 * (2 << 20)
+        with pytest.raises(BackendFailed, match="MiB together, more than 32"):
+            asyncio.run(size(noise, 16))
+        assert asyncio.run(size(text, 500)) < 32 << 20
+
+
 class TestTold:
     def test_comes_back_as_it_was(self) -> None:
-        answer = Told("out-of-memory", '{"index": 0}')
+        answer = Told("out-of-memory", '{"index": 0, "verdict": "out-of-memory"}')
         assert told.load(told.dump(answer), 0, [CELL]) == answer
 
-    @pytest.mark.parametrize("text", [None, "", "compiled"])
-    def test_what_is_gone_is_an_error(self, text: str | None) -> None:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            None,
+            "",
+            "compiled",
+            "compiled {",
+            "compiled 5",
+            'compiled {"index": 0}',
+            'compiled {"index": 1, "verdict": "compiled"}',
+            'rejected {"index": 0, "verdict": "compiled"}',
+            'fine {"index": 0, "verdict": "fine"}',
+            'compiled {"index": 0,\n\n "verdict": "compiled"}',
+            'compiled {"index": 0, "verdict": "compiled", "stdout": "' + "x" * (5 << 20) + '"}',
+            "error " + "[" * 100_000,
+        ],
+    )
+    def test_what_is_gone_or_was_never_ours_is_an_error(self, text: str | None) -> None:
         found = told.load(text, 0, [CELL])
         assert found.verdict == "error"
         assert "it is kept no longer" in found.text

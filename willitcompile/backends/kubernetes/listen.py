@@ -31,7 +31,10 @@ _SHORT_SECONDS = 1.0
 """A watch that ends so soon was not worth its request."""
 _DOUBT_SECONDS = 5.0
 """How long a refusal is not believed where all was well before: an API server that starts does not know all roles."""
-_LARGEST_EVENT = 4 << 20
+_LARGEST_EVENT = 16 << 20
+"""More than an object can be: 1.5 MiB in a cluster's store, of which each byte may be six in JSON."""
+_SMALLER = 8
+"""By how much a page is, after one that was too large."""
 _GONE = 410
 
 
@@ -106,6 +109,8 @@ class Listener:
                 return
             except (ApiError, BackendUnavailable, Unreachable) as error:
                 self._fail(error)
+            except Exception as error:  # noqa: BLE001 - whoever waits would hear nothing any more, and not why
+                self._fail(Unreachable(f"what it tells is too much: {type(error).__name__}: {error}"))
             # What ends or fails at once is not to be asked again without a pause.
             failures = failures + 1 if time.monotonic() - began < _SHORT_SECONDS else 0
             with self._changed:
@@ -164,11 +169,18 @@ class Listener:
     def _relist(self) -> None:
         """See everything that is there, and know what is there no more. Raises as `_hear` does."""
         query: dict[str, object] = {"labelSelector": self._selector}
-        if self._page:
-            query["limit"] = self._page
+        if page := self._page:
+            query["limit"] = page
         is_first = True
         while True:
-            listed: Any = self._api.call("GET", self._path, query, cancel=self._stop, patience=0)
+            try:
+                listed: Any = self._api.call("GET", self._path, query, cancel=self._stop, patience=0)
+            except Unreachable as error:
+                if not error.is_lasting or (page := page // _SMALLER) == 0:
+                    raise
+                # Somebody's objects are so large that a page of them is more than is read.
+                query["limit"] = page
+                continue
             try:
                 version, more = listed["metadata"]["resourceVersion"], listed["metadata"].get("continue")
                 if not isinstance(version, str):

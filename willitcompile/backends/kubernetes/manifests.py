@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 NAME = "will-it-compile"
 MANAGED_BY = "managed-by"
 JOB_ID = "job-id"
+PREFIX = "compile-"
+"""Of the name of a Job, before its id."""
 SESSION = "will-it-compile/session"
 """The label with what one backend object made, of which it hears through one watch."""
 CLIENT = "will-it-compile/client"
@@ -108,7 +110,7 @@ def name_of(job_id: str) -> str:
     """Of a Job. Raises ValueError for an id that cannot be a part of one, nor a label."""
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?", job_id):
         raise ValueError(f"not the id of a job: {job_id[:60]!r}")
-    return f"compile-{job_id}"
+    return PREFIX + job_id
 
 
 def labels(work: Work) -> dict[str, str]:

@@ -8,8 +8,7 @@ like all others.
 
 from __future__ import annotations
 
-import os
-import re
+import hashlib
 import threading
 import time
 from collections import deque
@@ -28,6 +27,7 @@ from willitcompile.backends.kubernetes.records import (
     ASKED_BY,
     CANCELLED,
     GROUP,
+    HINT,
     NUMBER,
     PARTS,
     PRIORITY,
@@ -182,7 +182,7 @@ class Queue:
         packed = queued.answer or ""
         if not packed.startswith(PARTS):
             return unpack(packed)
-        if (hint := re.fullmatch(r"([1-9][0-9]?):([0-9a-f]{8})", packed.removeprefix(PARTS))) is None:
+        if (hint := HINT.fullmatch(packed)) is None:
             return None
         texts = []
         try:
@@ -331,19 +331,24 @@ class Queue:
         """Raises ApiError, Unreachable and Stopped."""
         packed = pack(answer)
         if len(packed) > INLINE_BYTES:
-            if (record := self._record(queued.id)) is None:
+            if (record := self._record(queued.id)) is None or record.queued.is_settled:
                 return False
             packed = self._in_parts(queued, record.owner, packed)
+
+        kept = {ANSWER: packed, ANSWERED: f"{time.time():.3f}"}
 
         def change(now: Queued) -> dict[str, Any] | None:
             if now.is_settled:
                 return None
             # What has its answer and runs yet will not end by itself: its pod cannot start.
             over = {"spec": _OVER} if now.state == RUNNING and self._is_stuck(now.id) else {}
-            kept = {ANSWER: packed, ANSWERED: f"{time.time():.3f}"}
             return {"metadata": {"annotations": kept}, **over}
 
-        return self._change(queued, change, tells=False)
+        if self._change(queued, change, tells=False):
+            return True
+        # Where the answer to the request that kept it was lost.
+        now = self._record(queued.id)
+        return now is not None and (now.queued.answer, now.queued.answered) == (packed, float(kept[ANSWERED]))
 
     def _is_stuck(self, job_id: str) -> bool:
         pod = self._watch.pod(job_id)
@@ -351,8 +356,8 @@ class Queue:
 
     def _in_parts(self, queued: Queued, uid: str, packed: str) -> str:
         """Make ConfigMaps of an answer that is too large for an annotation, and say which."""
-        # Another replica may do the same, and what it packs may differ.
-        once = os.urandom(4).hex()
+        # Another replica may do the same, and what it packs may differ. Whoever does it again makes no others.
+        once = hashlib.sha256(packed.encode()).hexdigest()[:8]
         owner = {"apiVersion": "batch/v1", "kind": "Job", "name": manifests.name_of(queued.id), "uid": uid}
         pieces = [packed[at : at + manifests.PART_BYTES] for at in range(0, len(packed), manifests.PART_BYTES)]
         for number, piece in enumerate(pieces):
@@ -365,7 +370,7 @@ class Queue:
             try:
                 self._api.call("POST", self._config_maps, body=document, cancel=self._stop)
             except ApiError as error:
-                # Where the answer to the request that made it was lost.
+                # It is there, as where the answer to the request that made it was lost.
                 if error.status != _CONFLICT:
                     raise
         return f"{PARTS}{len(pieces)}:{once}"
@@ -393,15 +398,25 @@ class Queue:
                 answered = self._api.call("PATCH", path, body=body, cancel=self._stop, patience=PATIENCE_SECONDS)
             except ApiError as error:
                 if error.status == _NOT_FOUND:
+                    self._deleted(record)
                     return False
                 if error.status != _CONFLICT:
                     raise
-                record = self._look(queued.id)
+                if (found := self._look(queued.id)) is None:
+                    self._deleted(record)
+                record = found
                 continue
             if tells and (changed := read(answered)):
                 self._told(changed)
             return True
         raise Unreachable("it does not come to rest")
+
+    def _deleted(self, record: Record) -> None:
+        """It was known, and is there no more. The watch may tell late, and nobody is to try it again until then."""
+        with self._lock:
+            known = self._records.get(record.queued.id)
+            if known is not None and known.owner == record.owner:
+                self._take([], [record.queued.id])
 
     def _look(self, job_id: str) -> Record | None:
         """As it is now, which is told. Raises ValueError, ApiError, Unreachable and Stopped."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import re
 import zlib
 from base64 import b64decode, b64encode
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from willitcompile.backends.kubernetes import manifests, store
 from willitcompile.backends.kubernetes.listen import Listener
-from willitcompile.backends.kubernetes.manifests import JOB_ID, QUEUE_SESSION, selector
+from willitcompile.backends.kubernetes.manifests import JOB_ID, MOST_PARTS, PART_BYTES, QUEUE_SESSION, SESSION, selector
 from willitcompile.backends.queued import ENDED, RUNNING, WAITING, Queued, Ticket
 from willitcompile.errors import BackendFailed
 
@@ -35,12 +36,17 @@ SIZE = "will-it-compile/bytes"
 """Of what it compiles, packed."""
 """Annotations, as is `NUMBER`."""
 PARTS = "parts:"
+HINT = re.compile(PARTS + r"([1-9][0-9]?):([0-9a-f]{8})")
+"""Of an answer in ConfigMaps: how many they are, and a part of their names."""
 
 WATCH_SECONDS = 60
 """A way that is dead is noticed so soon."""
 PAGE = 250
 """Jobs in one answer: 8 KiB each, and as much again for an answer."""
 _MOST_ANSWER_BYTES = 64 << 20
+_MOST_NUMBER = 9999
+_LATEST = 1e11
+"""Seconds since 1970 that are a date yet."""
 _FINISHED = frozenset({"Complete", "Failed", "FailureTarget", "SuccessCriteriaMet"})
 
 
@@ -71,13 +77,14 @@ def _read(document: Any) -> Record:
     annotations, job_id = metadata["annotations"], metadata["labels"][JOB_ID]
     ticket = Ticket(
         group=metadata["labels"][GROUP],
-        number=int(annotations[NUMBER]),
+        number=_whole(annotations[NUMBER], _MOST_NUMBER),
         client=str(annotations[ASKED_BY]),
         priority=metadata["labels"][PRIORITY],
-        submitted=float(annotations[SUBMITTED]),
+        submitted=_time(annotations[SUBMITTED]),
         about=str(annotations[ABOUT]),
     )
-    if ticket.id != job_id or metadata["name"] != manifests.name_of(job_id):
+    is_ours = metadata["labels"][SESSION] == QUEUE_SESSION
+    if not is_ours or ticket.id != job_id or metadata["name"] != manifests.name_of(job_id):
         raise ValueError(job_id)
     answered, cancelled = annotations.get(ANSWERED), annotations.get(CANCELLED)
     queued = Queued(
@@ -85,14 +92,14 @@ def _read(document: Any) -> Record:
         _state(spec, status),
         int(metadata["resourceVersion"]),
         annotations.get(ANSWER),
-        None if answered is None else float(answered),
-        None if cancelled is None else float(cancelled),
+        None if answered is None else _time(answered),
+        None if cancelled is None else _time(cancelled),
         _size(annotations),
         _seconds(status.get("startTime")),
         _ended(status),
     )
     question = store.asked(document, job_id)
-    parts = -(-int(annotations[SIZE]) // manifests.PART_BYTES)
+    parts = -(-_whole(annotations[SIZE], MOST_PARTS * PART_BYTES) // PART_BYTES)
     return Record(queued, str(metadata["uid"]), question, int(spec["activeDeadlineSeconds"]), parts)
 
 
@@ -102,7 +109,23 @@ def _size(annotations: dict[str, str]) -> int:
         return 0 if CANCELLED in annotations else int(annotations[SIZE])
     if not answer.startswith(PARTS):
         return len(answer)
-    return int(answer.removeprefix(PARTS).partition(":")[0]) * manifests.PART_BYTES
+    if (hint := HINT.fullmatch(answer)) is None:
+        raise ValueError(answer[:20])
+    return int(hint[1]) * PART_BYTES
+
+
+def _whole(text: str, most: int) -> int:
+    """Raises ValueError. What anybody may have written is to count for no more than it can be."""
+    if not 0 <= (number := int(text)) <= most:
+        raise ValueError(text[:20])
+    return number
+
+
+def _time(text: str) -> float:
+    """Raises ValueError, also for what is no moment."""
+    if not 0 <= (seconds := float(text)) < _LATEST:
+        raise ValueError(text[:20])
+    return seconds
 
 
 def _state(spec: dict[str, Any], status: dict[str, Any]) -> str:
@@ -163,12 +186,17 @@ class View(Listener):
             self._changed.wait_for(lambda: self.is_complete or self._failure or self._closed, seconds)
 
     def _heard(self, kind: str, document: dict[str, Any]) -> None:
-        if (record := read(document)) is None:
-            return
-        if kind != "DELETED":
+        if kind != "DELETED" and (record := read(document)) is not None:
             self._tell([record], [])
-        elif self._known().get(record.queued.id) == record.owner:
-            self._tell([], [record.queued.id])
+        elif (job_id := self._gone(document)) is not None:
+            self._tell([], [job_id])
+
+    def _gone(self, document: dict[str, Any]) -> str | None:
+        """Which one that was known is there no more, or none of the queue, whatever it says of itself by now."""
+        metadata = document["metadata"]
+        job_id = str(metadata.get("name")).removeprefix(manifests.PREFIX)
+        owner = self._known().get(job_id)
+        return job_id if owner is not None and owner == metadata.get("uid") else None
 
     def _listed(self, documents: list[dict[str, Any]], *, is_first: bool, is_last: bool) -> None:
         if is_first:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _NOT_FOUND = 404
 _REFUSALS = frozenset({401, 403})
 _MOST_LOG_BYTES = 64 << 20
+_ENDED = frozenset({"Complete", "Failed", "FailureTarget"})
 
 
 class UnknownJob(RequestError):
@@ -67,7 +68,8 @@ def fetch(api: Api, job_id: str) -> CompileResult | None:
     pod = _pod(listed, document)
     late = out_of_time(document)
     if pod is None:
-        if _has_failed(document):
+        # Also one that has ended well, as where its node was taken away before anybody came for its answer.
+        if _has_ended(document):
             raise Failed(late or Trouble("deleted", "was deleted, or never made"), name)
         return None
     if not pod.ended:
@@ -149,7 +151,8 @@ def asked(document: dict[str, Any], job_id: str) -> CompileJob:
             language=str(about["language"]),
             files={},
             argv=(),
-            limits=Limits(output_bytes=int(about["output"])),
+            # There is no more of it in a log, and whoever may write to a Job is not to have it held in memory.
+            limits=Limits(output_bytes=min(int(about["output"]), _MOST_LOG_BYTES)),
             rejected_exit_codes=frozenset(map(int, about["rejected"])),
         )
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
@@ -158,9 +161,9 @@ def asked(document: dict[str, Any], job_id: str) -> CompileJob:
         ) from None
 
 
-def _has_failed(document: dict[str, Any]) -> bool:
+def _has_ended(document: dict[str, Any]) -> bool:
     conditions = (document.get("status") or {}).get("conditions") or ()
-    return any(each.get("type") in {"Failed", "FailureTarget"} and each.get("status") == "True" for each in conditions)
+    return any(each.get("type") in _ENDED and each.get("status") == "True" for each in conditions)
 
 
 def unknown(job_id: str) -> UnknownJob:

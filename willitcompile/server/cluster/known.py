@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from willitcompile.backends.queued import Queued
 
+_MOST_CELLS = 10_000
+"""More than any check has."""
 _NOTE_CHARACTERS = 20_000
 """Of all notes of one source, which have to fit into what is known of it."""
 _NOTHING = Cell("", "", "", None)
@@ -44,7 +46,16 @@ class About(NamedTuple):
             about = said.get("about")
             if about is not None:
                 about = checker.About(**{**about, "notes": tuple(about["notes"]), "limits": Limits(**about["limits"])})
-            return cls(Cell(*said["cell"]), int(said["total"]), about, said["trace"])
+            source, language, toolchain, standard = said["cell"]
+            total, trace = said["total"], said["trace"]
+            texts = (source, language, toolchain, standard or "", trace or "")
+            if (
+                type(total) is not int
+                or not 0 < total <= _MOST_CELLS
+                or not all(isinstance(each, str) for each in texts)
+            ):
+                raise ValueError("not what was written")
+            return cls(Cell(source, language, toolchain, standard), total, about, trace)
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(str(error)) from error
 
@@ -53,7 +64,7 @@ def _bounded(notes: Sequence[str]) -> list[str]:
     kept: list[str] = []
     left = _NOTE_CHARACTERS
     for note in notes:
-        left -= len(note)
+        left -= len(json.dumps(note))
         if left < 0:
             return [*kept, f"and {len(notes) - len(kept)} more such notes"]
         kept.append(note)
@@ -80,12 +91,19 @@ class Group:
     @property
     def answered(self) -> list[Queued]:
         """Those with an answer, in the order in which they came, which is the same wherever they were heard of."""
-        early = sorted(number for number, each in self.cells.items() if each.answer is not None and _is_early(each))
-        return [self.cells[number] for number in (*early, *self._order) if number in self.cells]
+        cells = self._own()
+        early = sorted(number for number, each in cells.items() if each.answer is not None and _is_early(each))
+        return [cells[number] for number in (*early, *self._order) if number in cells]
 
     @property
     def total(self) -> int:
-        return next((about.total for about in self.abouts.values()), 0)
+        """As the first of them says it."""
+        return self.abouts[min(self.abouts)].total if self.abouts else 0
+
+    def _own(self) -> dict[int, Queued]:
+        """Without what somebody else has added to them."""
+        total = self.total
+        return {number: each for number, each in self.cells.items() if number < total}
 
     @property
     def is_whole(self) -> bool:
@@ -93,15 +111,16 @@ class Group:
 
     @property
     def cancelled(self) -> float | None:
-        return min((each.cancelled for each in self.cells.values() if each.cancelled is not None), default=None)
+        return min((each.cancelled for each in self._own().values() if each.cancelled is not None), default=None)
 
     @property
     def status(self) -> str:
         if self.cancelled is not None:
             return "cancelled"
-        if all(each.answer is not None for each in self.cells.values()):
+        cells = self._own().values()
+        if all(each.answer is not None for each in cells):
             return "done"
-        return "queued" if all(each.state == WAITING for each in self.cells.values()) else "running"
+        return "queued" if all(each.state == WAITING for each in cells) else "running"
 
     @property
     def ended(self) -> float | None:
@@ -111,7 +130,7 @@ class Group:
 
     @property
     def is_over(self) -> bool:
-        return self.is_whole and all(each.is_settled for each in self.cells.values())
+        return self.is_whole and all(each.is_settled for each in self._own().values())
 
     def check(self) -> Check:
         """Without what was sent."""
@@ -128,6 +147,9 @@ def _is_early(queued: Queued) -> bool:
 
 def about_of(queued: Queued) -> About:
     try:
-        return About.load(queued.ticket.about)
+        about = About.load(queued.ticket.about)
+        if queued.ticket.number < about.total:
+            return about
     except ValueError:
-        return About(_NOTHING, queued.ticket.number + 1, None, None)
+        pass
+    return About(_NOTHING, queued.ticket.number + 1, None, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ OTHERS_SECONDS = 0.3
 """How long whoever took in a check is left to start it."""
 MOST_HELD_BYTES, MOST_KEPT_BYTES = 256 * MIB, 512 * MIB
 """Of what is to be compiled, and of what came of it: a cluster's store has 2 GiB by default, and not for this alone."""
+CHURN_SECONDS, MOST_CHURN_BYTES = 600.0, 768 * MIB
+"""Of what was taken in within so long: a cluster's store has what was deleted for up to ten minutes more."""
 
 
 class Seen:
@@ -44,13 +46,20 @@ class Seen:
         """Those that are on their way into the queue, and whose they are."""
         self.coming: dict[str, int] = {}
         """By check that is on its way, about how many bytes it will take."""
+        self.comers: dict[str, str] = {}
+        """Whose those are."""
+        self._came: deque[tuple[float, Counter[str]]] = deque()
+        """Of what was heard of lately, from when on, in time.monotonic's seconds: how many bytes, by client."""
         self._recent: dict[str, tuple[float, str]] = {}
         """When what was started lately was, and for whom."""
         self._chosen: dict[str, float] = {}
         """What others took in and is next, and since when, in time.monotonic's seconds."""
 
     def take(self, queued: Queued, now: float) -> None:
-        self.groups.setdefault(queued.ticket.group, Group()).take(queued)
+        group = self.groups.setdefault(queued.ticket.group, Group())
+        if queued.ticket.number not in group.cells and not queued.is_settled:
+            self._note(queued.ticket.client, queued.size)
+        group.take(queued)
         if queued.state != WAITING and queued.cancelled is None and now - (queued.started or now) < RECENT_SECONDS:
             self._recent.setdefault(queued.id, (queued.started or now, queued.ticket.client))
         if queued.is_settled:
@@ -87,18 +96,16 @@ class Seen:
         free = self._queue_size - self.queued()
         # Of what is free he may have half, so that nobody takes all of it.
         share = max(1, (own + free) // 2)
-        held = sum(self.coming.values()) + sum(each.size for each in self.open.values())
-        if (count and (count > free or own + count > share)) or (held and held + size > MOST_HELD_BYTES):
+        is_full = count and (count > free or own + count > share)
+        if is_full or (size and (self._holds_much(client, size) or self._churns(client, size))):
             raise QueueFull
 
     def choose(self) -> tuple[list[Queued], float | None]:
         """Which to start now, and after how many seconds to ask again, where it is not by itself that there is news."""
         room = self._workers - self.active()
-        waiting = [
-            each
-            for each in self.open.values()
-            if each.state == WAITING and each.id not in self.starting and not self._is_cancelled(each)
-        ]
+        waiting = [each for each in self.open.values() if each.state == WAITING and each.id not in self.starting]
+        over = {group for group in {each.ticket.group for each in waiting} if self.groups[group].cancelled is not None}
+        waiting = [each for each in waiting if each.ticket.group not in over]
         if room <= 0 or not waiting:
             return [], None
         now, found, left = time.monotonic(), [], {}
@@ -131,8 +138,25 @@ class Seen:
         known = self.open.get(job_id)
         return known is not None and known.state == RUNNING
 
-    def _is_cancelled(self, queued: Queued) -> bool:
-        return self.groups[queued.ticket.group].cancelled is not None
+    def _holds_much(self, client: str, size: int) -> bool:
+        held = [(self.comers[check_id], coming) for check_id, coming in self.coming.items()]
+        held += [(each.ticket.client, each.size) for each in self.open.values()]
+        own = sum(each for whose, each in held if whose == client)
+        return _is_much(own, sum(each for _, each in held), MOST_HELD_BYTES, size)
+
+    def _note(self, client: str, size: int) -> None:
+        now = time.monotonic()
+        if not self._came or now - self._came[-1][0] > CHURN_SECONDS / 60:
+            self._came.append((now, Counter()))
+        self._came[-1][1][client] += size
+
+    def _churns(self, client: str, size: int) -> bool:
+        while self._came and time.monotonic() - self._came[0][0] > CHURN_SECONDS:
+            self._came.popleft()
+        came = sum(each.total() for _, each in self._came) + sum(self.coming.values())
+        own = sum(each[client] for _, each in self._came)
+        own += sum(coming for check_id, coming in self.coming.items() if self.comers[check_id] == client)
+        return _is_much(own, came, MOST_CHURN_BYTES, size)
 
     def _turns(self) -> Mapping[str, int]:
         """How many each client has had lately, or has now."""
@@ -140,3 +164,8 @@ class Seen:
         self._recent = {job_id: had for job_id, had in self._recent.items() if had[0] > old or self._runs(job_id)}
         begun = [client for job_id, client in self.starting.items() if job_id not in self._recent]
         return Counter([*(client for _, client in self._recent.values()), *begun])
+
+
+def _is_much(own: int, had: int, most: int, more: int) -> bool:
+    """Whether it is more than a client may have: half of what is free and his, as of the places."""
+    return own + more > (own + max(0, most - had)) // 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,7 +29,7 @@ from willitcompile.server.checks import (
 )
 from willitcompile.server.cluster.intake import Prepared, prepare
 from willitcompile.server.cluster.known import About, Group, about_of
-from willitcompile.server.cluster.seen import Seen
+from willitcompile.server.cluster.seen import MOST_HELD_BYTES, Seen
 from willitcompile.server.cluster.told import Answers, dump, load
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ AGAIN_SECONDS = 1.0
 SWEEP_SECONDS = 30.0
 EXTRA_KEPT_SECONDS = 86_400
 """A cell of a check with many is kept longer by itself: the others may take their time."""
+OBSTACLE_SECONDS = 10.0
+"""How long a change that failed is an obstacle: it is tried again sooner, if anybody still wants it."""
 _LOOK_SECONDS = 0.05
 _MOST_SECONDS = 2_000_000_000
 _READERS = 256
@@ -55,8 +58,8 @@ _REQUESTS = 8
 """Threads, of which those for requests are never held up by those that wait for a compile."""
 _MUCH_BYTES = MIB // 4
 """An answer that is worth a look at how much is kept."""
-_PACKED = 3
-"""By how much text gets smaller at least: what is submitted just now counts by that."""
+_LITTLE_BYTES = MIB
+"""Of what is submitted, which is not worth a look at how small it gets."""
 
 
 class ClusterService:
@@ -98,8 +101,8 @@ class ClusterService:
         self._much = asyncio.Event()
         """Set where much has come to be kept."""
         self._looks = asyncio.Semaphore(_REQUESTS // 2)
-        self._obstacle: str | None = None
-        """Why what was to be changed last could not be."""
+        self._obstacle: tuple[str, float] | None = None
+        """Why what was to be changed last could not be, and when, in time.monotonic's seconds."""
         self._is_due = False
         self._draining = False
 
@@ -121,26 +124,26 @@ class ClusterService:
         self._spawn(self._sweep())
 
     async def submit(self, check: Check) -> None:
-        if self._draining:
-            raise Draining
         settled = {number for number, _ in check.answers}
         waiting = [number for number in range(len(check.cells)) if number not in settled]
+        size = await self._size(check, len(waiting))
+        if self._draining:
+            raise Draining
         room = 0 if self._queue.starts_itself else self._seen.room()
         now, later = waiting[:room], waiting[room:]
-        size = sum(map(len, check.ask.files.values())) * len(waiting) // _PACKED
         self._seen.refuse(check.client, len(later), size)
         # Nobody is between these lines: there is one loop.
         ids = [f"{check.id}-{number}" for number in now]
         reserved = [f"{check.id}-{number}" for number in later]
         self._seen.reserved.update(dict.fromkeys(reserved, check.client))
-        self._seen.coming[check.id] = size
+        self._seen.coming[check.id], self._seen.comers[check.id] = size, check.client
         self._seen.starting.update(dict.fromkeys(ids, check.client))
         submitting = asyncio.ensure_future(self._submit(check, frozenset(now)))
 
         def done(task: asyncio.Future[None]) -> None:
             if not task.cancelled():
                 task.exception()  # which whoever asked has been told, if he is there yet
-            del self._seen.coming[check.id]
+            del self._seen.coming[check.id], self._seen.comers[check.id]
             for each in reserved:
                 del self._seen.reserved[each]
             for each in ids:
@@ -191,8 +194,10 @@ class ClusterService:
     async def trouble(self) -> str | None:
         if self._draining:
             return "it is about to end"
-        if failure := self._queue.failure() or self._obstacle:
+        if failure := self._queue.failure():
             return failure
+        if self._obstacle is not None and time.monotonic() - self._obstacle[1] < OBSTACLE_SECONDS:
+            return self._obstacle[0]
         return "its queue is full" if self._seen.queued() >= self._queue_size else None
 
     async def close(self, grace: float) -> None:
@@ -287,6 +292,16 @@ class ClusterService:
             self._read_soon(queued.id)
 
     # ---- what is taken in
+
+    async def _size(self, check: Check, compiles: int) -> int:
+        """How many bytes it takes of the store, at most. Raises NoAnswer for what there never is room for."""
+        size = sum(map(len, check.ask.files.values())) * compiles
+        if size > _LITTLE_BYTES:
+            size = compiles * await self._ask(_packed, list(check.ask.files.values()))
+        if size > (most := MOST_HELD_BYTES // 2):
+            obstacle = f"each compile has all files with it, {size // MIB} MiB together, more than {most // MIB}"
+            raise BackendFailed("take in the check", obstacle, "send it in parts")
+        return size
 
     async def _submit(self, check: Check, at_once: frozenset[int]) -> None:
         """Raises NoAnswer; then nothing of it stays there, as far as that can be had."""
@@ -409,9 +424,11 @@ class ClusterService:
         wanted = answered[skip:]
         told = {each.id: kept for each in wanted if (kept := self._answers.get(each.id)) is not None}
         if unknown := [each for each in wanted if each.id not in told]:
-            texts = await self._ask(lambda: [self._queue.answer(each) for each in unknown])
-            for each, text in zip(unknown, texts, strict=True):
-                told[each.id] = load(text, each.ticket.number, cells)
+            loaded = await self._ask(
+                lambda: [load(self._queue.answer(each), each.ticket.number, cells) for each in unknown]
+            )
+            told |= {each.id: found for each, found in zip(unknown, loaded, strict=True)}
+            for each in unknown:
                 self._answers.put(each.id, told[each.id])
         answers = {each.ticket.number: told[each.id] for each in wanted}
         return Standing(check_id, first.submitted, cells, status, answers, len(answered), since)
@@ -453,7 +470,7 @@ class ClusterService:
         try:
             changed = await self._ask(what, *arguments)
         except NoAnswer as error:
-            self._obstacle = error.obstacle
+            self._obstacle = error.obstacle, time.monotonic()
             raise
         self._obstacle = None
         return changed
@@ -474,6 +491,11 @@ class ClusterService:
         task = asyncio.get_running_loop().create_task(what)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _packed(files: Sequence[bytes]) -> int:
+    packing = zlib.compressobj(1)
+    return sum(len(packing.compress(each)) for each in files) + len(packing.flush())
 
 
 def _group_of(job_id: str) -> str:

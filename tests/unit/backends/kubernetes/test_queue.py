@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,17 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.backends.kubernetes.server import Server, access_to, chunks, refused, said
+from tests.unit.backends.kubernetes.server import Heard, Server, access_to, chunks, refused, said
 from tests.unit.backends.kubernetes.test_watch import event, lasting, wait_for
 from willitcompile.backends.kubernetes import manifests, store
+from willitcompile.backends.kubernetes.api import client
 from willitcompile.backends.kubernetes.api.client import Api
 from willitcompile.backends.kubernetes.manifests import Place, Work
+from willitcompile.backends.kubernetes.queue import Queue
 from willitcompile.backends.kubernetes.records import ANSWER, ANSWERED, CANCELLED, View, pack, read, unpack
 from willitcompile.backends.kubernetes.settings import Settings
-from willitcompile.backends.queued import ENDED, RUNNING, WAITING, Ticket
+from willitcompile.backends.queued import ENDED, RUNNING, WAITING, Queued, Ticket
+from willitcompile.errors import BackendFailed
 from willitcompile.model import CompileJob, Limits
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Sequence
 
     from willitcompile.backends.kubernetes.records import Record
@@ -125,10 +130,18 @@ def test_what_came_of_it() -> None:
         (("metadata", "name"), "compile-b-7"),
         (("metadata", "labels", "job-id"), "a-8"),
         (("metadata", "labels", "will-it-compile/check"), None),
+        (("metadata", "labels", "will-it-compile/session"), "another"),
         (("metadata", "annotations", "will-it-compile/number"), "seven"),
+        (("metadata", "annotations", "will-it-compile/number"), "-7"),
         (("metadata", "annotations", "will-it-compile/submitted"), "soon"),
+        (("metadata", "annotations", "will-it-compile/submitted"), "nan"),
+        (("metadata", "annotations", "will-it-compile/submitted"), "1e300"),
+        (("metadata", "annotations", "will-it-compile/bytes"), "1000000000000000"),
+        (("metadata", "annotations", "will-it-compile/bytes"), "-1"),
+        (("metadata", "annotations", CANCELLED), "inf"),
         (("metadata", "annotations", "will-it-compile/job"), "{}"),
         (("metadata", "annotations", ANSWER), "parts:many"),
+        (("metadata", "annotations", ANSWER), "parts:1000000:0123abcd"),
         (("metadata", "resourceVersion"), None),
         (("metadata", "annotations"), 5),
         (("spec", "activeDeadlineSeconds"), None),
@@ -223,4 +236,137 @@ def test_a_list_that_is_refused_is_no_list() -> None:
         view.begin(20)
         assert not view.is_complete
         assert view.failure is not None
+        view.close()
+
+
+def test_what_makes_no_sense_any_more_is_there_no_more() -> None:
+    """Nor does its end have to make sense; and another's of the same name is not its end."""
+    told = Told()
+    strange, stranger, later = another("b", 11), another("c", 12), another("c", 13)
+    del strange["metadata"]["annotations"]
+    stranger["metadata"] |= {"uid": "u-2", "annotations": {}}
+    later["metadata"]["labels"] = {}
+    events = (event("MODIFIED", strange), event("DELETED", stranger), event("ADDED", {**another("d", 12), "spec": 5}))
+    with (
+        Server(page(9, "", another("b"), another("c")), lasting(*events, event("DELETED", later))) as server,
+        Api(access_to(server)) as api,
+    ):
+        view = View(api, lambda: dict(told.known), told.take)
+        view.begin(20)
+        wait_for(lambda: not told.known)
+        view.close()
+    assert told.gone == ["b-7", "c-7"]
+
+
+def test_a_page_that_is_too_large_is_asked_for_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_MOST_BYTES", 10_000)
+    told = Told()
+    large = another("b")
+    large["metadata"]["annotations"]["x"] = "x" * 10_000
+    with (
+        Server(
+            page(9, "", large, another("c")), page(9, "next", another("b")), page(9, "", another("c")), lasting()
+        ) as server,
+        Api(access_to(server)) as api,
+    ):
+        view = View(api, lambda: dict(told.known), told.take)
+        view.begin(20)
+        wait_for(lambda: set(told.known) == {"b-7", "c-7"})
+        view.close()
+        asked = [parse_qs(urlsplit(heard.target).query) for heard in server.heard]
+    assert [each.get("limit") for each in asked[:3]] == [["250"], ["31"], ["31"]]
+
+
+class Cluster:
+    """One Job, as the API has it."""
+
+    def __init__(self, there: dict[str, Any], *, refusal: bytes = b"", applies: bool = False) -> None:
+        self.applies = applies
+        self.there = there
+        self.refusal = refusal
+        """What changes are answered; empty where the Job is gone."""
+        self.made: list[str] = []
+
+    def applied(self, change: dict[str, Any]) -> dict[str, Any]:
+        """What of a change is done, whatever is answered."""
+        if not self.applies:
+            return {}
+        self.there["metadata"]["resourceVersion"] = "6"
+        return dict(change["annotations"])
+
+    def answer(self, connection: socket.socket, heard: Heard) -> bool:
+        if "watch=1" in heard.target:
+            return bool(lasting()(connection, heard))
+        if heard.method == "POST":
+            name = json.loads(heard.body)["metadata"]["name"]
+            exists = name in self.made
+            self.made.append(name)
+            connection.sendall(refused(409, "AlreadyExists") if exists else said(heard.body))
+        elif heard.method == "PATCH":
+            self.there["metadata"]["annotations"] |= self.applied(json.loads(heard.body)["metadata"])
+            connection.sendall(self.refusal or refused(404, "NotFound"))
+        else:
+            alone = heard.target.endswith("/compile-a-7")
+            connection.sendall(said(json.dumps(self.there).encode()) if alone else page(9, "", self.there))
+        return True
+
+
+def opened(api: Api, jobs: dict[str, Queued]) -> Queue:
+    def heard(news: Sequence[Queued], gone: Sequence[str]) -> None:
+        jobs.update({each.id: each for each in news})
+        for each in gone:
+            del jobs[each]
+
+    found = Queue(api, Settings(), lambda *_: (work(), []))
+    found.begin(heard, 20)
+    return found
+
+
+def test_one_that_is_gone_is_not_to_be_started_again_and_again() -> None:
+    jobs: dict[str, Queued] = {}
+    with Server(Cluster(document()).answer) as server, Api(access_to(server)) as api:
+        queue = opened(api, jobs)
+        assert queue.start(jobs["a-7"]) is False
+        assert not jobs
+        queue.close()
+
+
+def test_an_answer_that_cannot_be_kept_fills_no_store() -> None:
+    """However often it is tried, there is one copy of it."""
+    jobs: dict[str, Queued] = {}
+    cluster = Cluster(document(), refusal=refused(403, "Forbidden"))
+    large = random.Random(1).randbytes(600_000).hex()
+    with Server(cluster.answer) as server, Api(access_to(server)) as api:
+        queue = opened(api, jobs)
+        for _ in range(3):
+            with pytest.raises(BackendFailed):
+                queue.keep(jobs["a-7"], large)
+        queue.close()
+    assert len(set(cluster.made)) == len(cluster.made) // 3 == 2
+
+
+@pytest.mark.parametrize("applies", [True, False])
+def test_an_answer_that_was_kept_though_nobody_was_told_so_is_ours(applies: bool) -> None:
+    jobs: dict[str, Queued] = {}
+    cluster = Cluster(document(), refusal=refused(409, "Conflict"), applies=applies)
+    with Server(cluster.answer) as server, Api(access_to(server)) as api:
+        queue = opened(api, jobs)
+        if applies:
+            assert queue.keep(jobs["a-7"], "mine") is True
+            assert queue.keep(jobs["a-7"], "another") is False
+        else:
+            with pytest.raises(BackendFailed, match="come to rest"):
+                queue.keep(jobs["a-7"], "mine")
+        queue.close()
+
+
+def test_what_nobody_has_thought_of_ends_no_watch() -> None:
+    told = Told()
+    strange = b'{"type": "ERROR", "object": {"code": 1e999}}\n'
+    answers = (page(9, ""), chunks(strange), lasting(event("ADDED", another("b", 12))))
+    with Server(*answers) as server, Api(access_to(server)) as api:
+        view = View(api, lambda: dict(told.known), told.take)
+        view.begin(20)
+        wait_for(lambda: told.known == {"b-7": "u-1"})
+        assert view.failure is None
         view.close()

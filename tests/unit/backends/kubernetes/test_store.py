@@ -165,8 +165,9 @@ def test_an_answer_that_was_in_time_counts() -> None:
         assert fetch(api, "a") is not None
 
 
-def test_a_job_that_failed_without_a_pod() -> None:
-    assert failure(job({"type": "Failed", "status": "True"}), listed()).trouble.kind == "deleted"
+@pytest.mark.parametrize("kind", ["Failed", "Complete"])
+def test_a_job_that_ended_without_a_pod(kind: str) -> None:
+    assert failure(job({"type": kind, "status": "True"}), listed()).trouble.kind == "deleted"
 
 
 def test_of_two_pods_the_one_that_answers_is_asked() -> None:
