@@ -335,9 +335,7 @@ class LocalService:
         while True:
             try:
                 await self._written(
-                    self._store.forget(
-                        time.time() - self._keep.seconds, self._keep.checks, self._keep.bytes
-                    )
+                    self._store.forget(time.time() - self._keep.seconds, self._keep.checks, self._keep.bytes)
                 )
             except NoAnswer:
                 pass
