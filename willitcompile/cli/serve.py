@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from willitcompile.backends import Opening
 from willitcompile.cli.output import write_stdout
+from willitcompile.cli.terminal import say
 from willitcompile.config import SERVICE_SECTION, resolve
 from willitcompile.errors import BackendUnavailable, RequestError
 
@@ -34,7 +35,9 @@ def serve(
         if (error.name or "").startswith("willitcompile"):
             raise
         raise BackendUnavailable(
-            "serve", f"the package {error.name} is not installed", "pip install 'will-it-compile[serve]'"
+            "serve",
+            f"the package {error.name} is not installed",
+            "in a checkout of will-it-compile: pip install '.[serve]'",
         ) from error
     settings = resolve(of_check, file=config, also=EARLIER_OF_CHECK)
     options = dict(settings.options)
@@ -57,14 +60,15 @@ def serve(
 
 
 def token(name: str) -> int:
-    """Print a new token, and what a file of tokens has to say of it. Raises RequestError."""
+    """Print what a file of tokens has to say of a new one, and itself to stderr. Raises RequestError."""
     from willitcompile.server.tokens import line
 
     try:
         made, entry = line(name)
     except ValueError as error:
         raise RequestError(f"make a token for {name!r}", str(error), "will-it-compile token ci") from None
-    write_stdout(f"token, for {name} alone, and shown only now: {made}\nfor the file of --tokens: {entry}\n")
+    say(f"the token, for {name} alone, and shown only now: {made}")
+    write_stdout(f"{entry}\n")
     return 0
 
 

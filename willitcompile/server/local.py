@@ -291,7 +291,8 @@ class LocalService:
             except NoAnswer as error:
                 self._unkept = f"an answer cannot be kept: {error.obstacle}"
                 if attempt % _TOLD_EACH == 0:
-                    logs.say("an answer cannot be kept, and waits", logging.ERROR, fields={"error": error.obstacle})
+                    about = {"job": item.check_id, "number": item.number, "error": error.obstacle}
+                    logs.say("an answer cannot be kept, and waits", logging.ERROR, fields=about)
                 if self._draining or token.cancelled:
                     return
                 await asyncio.sleep(_AGAIN_SECONDS)

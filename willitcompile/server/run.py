@@ -50,7 +50,7 @@ LAST_SECONDS = 5
 """For which answers that are being sent may take, once all else has ended."""
 BACKLOG = 256
 """Connections that are taken in at one time."""
-_FILES = 1024
+_LEAST_FILES, _FILES = 256, 1024
 """Descriptors for all but connections."""
 
 
@@ -69,6 +69,7 @@ class Serving(NamedTuple):
 def run(serving: Serving) -> None:
     """Serve until told to end. Raises WillItCompileError where that cannot begin."""
     settings = serving.settings
+    connections = _connections(settings.max_connections)
     offer = Offer(serving.backend)
     clients = Clients(settings.trusted_proxies)
     tokens = Tokens(Path(settings.tokens), _warn) if settings.tokens else None
@@ -82,7 +83,8 @@ def run(serving: Serving) -> None:
             rate = RateLimit(settings.rate_limit, max(1, round(settings.rate_limit)))
             most_cells = max(1, min(MOST_CELLS, settings.queue_size // 2))
             desk = Desk(service, offer, rate, observer, serving.limits, serving.backend.name, most_cells)
-            asyncio.run(_serve(desk, application(desk, settings, clients, tokens), settings, listener))
+            app = application(desk, settings, clients, tokens)
+            asyncio.run(_serve(desk, app, settings, connections, listener))
         finally:
             observer.close()
 
@@ -109,8 +111,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(desk: Desk, app: ASGIApp, settings: ServeSettings, listener: socket.socket) -> None:
-    connections = _connections(settings.max_connections)
+async def _serve(desk: Desk, app: ASGIApp, settings: ServeSettings, connections: int, listener: socket.socket) -> None:
     limits = ConnectionLimits(
         headers_seconds=settings.header_timeout,
         body_seconds=settings.body_timeout,
@@ -151,7 +152,9 @@ async def _serve(desk: Desk, app: ASGIApp, settings: ServeSettings, listener: so
     hurrying = asyncio.create_task(hurry.wait())
     await asyncio.wait([closing, hurrying], return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
-    if not closing.done():
+    if closing.done():
+        closing.result()
+    else:
         closing.cancel()
         await desk.service.close(0)
     await serving
@@ -171,7 +174,7 @@ def _listening(settings: ServeSettings) -> Iterator[socket.socket]:
     except OSError as error:
         raise BackendUnavailable(
             f"serve at {settings.host}:{settings.port}",
-            (error.strerror or str(error)).lower(),
+            (os.strerror(error.errno) if error.errno else str(error)).lower(),
             "choose another one: --port 8081, --host 0.0.0.0",
         ) from None
     with listener:
@@ -181,12 +184,16 @@ def _listening(settings: ServeSettings) -> Iterator[socket.socket]:
 
 
 def _connections(wanted: int) -> int:
-    """So many, or as many as there may be descriptors for."""
+    """So many, or as many as there may be descriptors for. Raises BackendUnavailable."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < wanted + _FILES:
         soft = min(wanted + _FILES, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if (most := max(1, soft - _FILES)) < wanted:
+    if soft < _LEAST_FILES:
+        raise BackendUnavailable(
+            "serve", f"this process may have {soft} descriptors open", f"allow more: ulimit -n {_FILES + wanted}"
+        )
+    if (most := soft - min(_FILES, soft // 2)) < wanted:
         _warn(f"at most {most} connections: this process may have {soft} descriptors open (ulimit -n)")
     return min(wanted, most)
 

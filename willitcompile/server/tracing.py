@@ -107,6 +107,6 @@ def tracer(environment: Mapping[str, str], version: str) -> Tracing:
         raise ConfigError(
             "send spans, as OTEL_… variables ask for",
             f"{error.name} is not installed",
-            "pip install 'will-it-compile[otel]', or set OTEL_TRACES_EXPORTER=none",
+            "in a checkout of will-it-compile: pip install '.[otel]'; or set OTEL_TRACES_EXPORTER=none",
         ) from error
     return spans.Spans(spans.provider(exporter or "otlp", version))

@@ -227,7 +227,7 @@ try:
 except ConfigError as error:
     print(error.obstacle, error.remedy, sep=": ")
 """
-    assert "pip install 'will-it-compile[otel]'" in run(code)
+    assert "pip install '.[otel]'" in run(code)
 
 
 class Collector(HTTPServer):
