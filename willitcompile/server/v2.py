@@ -190,11 +190,11 @@ class V2:
             for place, each in enumerate(standing.answers.values(), seen + 1):
                 yield f"event: result\nid: {place}\ndata: {each.text}\n\n"
             seen = standing.done
-            if standing.is_over:
-                whole = await self._desk.service.find(standing.id) or standing
-                yield f"event: done\ndata: {document(whole, with_results=False)}\n\n"
-                return
             try:
+                if standing.is_over:
+                    whole = await self._desk.service.find(standing.id) or standing
+                    yield f"event: done\ndata: {document(whole, with_results=False)}\n\n"
+                    return
                 now = await self._desk.service.wait(standing.id, seen, STREAM_SECONDS, seen)
             except NoAnswer:
                 return  # whoever listens comes again, and goes on where this ended
