@@ -35,6 +35,7 @@ _RUNTIME_AWAY = (
     "connection reset",
     "code = Unavailable",
     "context deadline exceeded",
+    "context canceled",
     "failed to reserve container name",
 )
 """What a node says where what runs its containers does not answer, as it does when that is started again."""

@@ -194,6 +194,15 @@ def test_it_could_not_be_started() -> None:
     assert trouble(status) == Trouble("configuration", "could not be started: exec: launcher: no such file")
 
 
+def test_its_kubelet_was_killed_while_it_was_started() -> None:
+    status = terminated(128, "StartError")
+    message = 'failed to start containerd task "7eb4b546f32d": context canceled: unknown'
+    status["containerStatuses"][0]["state"]["terminated"]["message"] = message
+    found = trouble(status)
+    assert found is not None
+    assert found.kind == "lost"
+
+
 def test_it_ended_by_itself() -> None:
     assert trouble(terminated(1, "Error")) == Trouble("ended", "ended with exit code 1")
 
