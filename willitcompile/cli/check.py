@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from willitcompile import checker, reports
 from willitcompile.backends import Opening
@@ -66,13 +66,13 @@ def request(paths: tuple[str, ...], settings: Settings, stdin: bytes | None) -> 
         stdin=stdin,
         include_dirs=settings.include_dirs,
         options=CompileOptions(settings.defines, settings.warnings, settings.flags, settings.link),
-        limits=_named(settings),
+        limits=named_limits(settings),
         sizes=SizeLimits(settings.max_file_size, settings.max_unit_size),
         jobs=settings.jobs or 0,
     )
 
 
-def _named(settings: Settings) -> dict[str, float]:
+def named_limits(settings: Settings) -> dict[str, Any]:
     """The limits that somebody has named."""
     limits = {
         "wall_seconds": settings.timeout,

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from willitcompile.backends import Opening
+from willitcompile.cli.check import named_limits
 from willitcompile.cli.output import write_stdout
 from willitcompile.cli.terminal import say
 from willitcompile.config import SERVICE_SECTION, resolve
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from willitcompile.cli import Opener
-    from willitcompile.config import Settings
-    from willitcompile.model import Limits
 
 
 def serve(
@@ -55,7 +54,7 @@ def serve(
         may_go_elsewhere=not settings.are_images_found,
     )
     with open_backend(settings.backend, opening) as backend:
-        run(Serving(backend, serving, _limits(settings, backend.limits), settings.jobs or 0))
+        run(Serving(backend, serving, backend.limits._replace(**named_limits(settings)), settings.jobs or 0))
     return 0
 
 
@@ -70,13 +69,3 @@ def token(name: str) -> int:
     say(f"the token, for {name} alone, and shown only now: {made}")
     write_stdout(f"{entry}\n")
     return 0
-
-
-def _limits(settings: Settings, usual: Limits) -> Limits:
-    """Of each compile: what the settings say, else what suits the backend."""
-    return usual._replace(
-        wall_seconds=settings.timeout,
-        memory_bytes=settings.memory or usual.memory_bytes,
-        cpus=settings.cpus or usual.cpus,
-        output_bytes=settings.max_output,
-    )

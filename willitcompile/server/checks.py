@@ -210,6 +210,14 @@ class Nobody:
     def answered(self, check: Check, number: int, answer: Answer, seconds: float) -> None: ...
 
 
+def may_wait(count: int, own: int, free: int) -> bool:
+    """Whether a client who has `own` compiles in a queue may add so many, where so many places are free.
+
+    Of what is free he may have half, so that nobody takes all of it. What needs no compile needs no place.
+    """
+    return count == 0 or (count <= free and own + count <= max(1, (own + free) // 2))
+
+
 def planned(cell: Cell, available: Sequence[Toolchain]) -> PlannedCheck:
     """A cell for the checker. Raises ToolchainMissing where there is no such toolchain any more."""
     for toolchain in available:

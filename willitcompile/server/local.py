@@ -24,6 +24,7 @@ from willitcompile.server.checks import (
     Statistics,
     answer,
     count,
+    may_wait,
     no_answer,
     planned,
     tell,
@@ -212,11 +213,9 @@ class LocalService:
 
     def _refuse(self, client: str, count: int, size: int) -> None:
         """Raises QueueFull where there is no room for so many cells of a client, or so many bytes."""
-        own = self._queue.of(client)
         free = self._queue_size - len(self._queue) - self._reserved
-        # Of what is free he may have half, so that nobody takes all of it.
-        share = max(1, (own + free) // 2)
-        if count > free or own + count > share or sum(held for held, _ in self._held.values()) + size > MOST_HELD_BYTES:
+        held = sum(held for held, _ in self._held.values())
+        if not may_wait(count, self._queue.of(client), free) or held + size > MOST_HELD_BYTES:
             raise QueueFull
 
     def _no_room(self, size: int) -> str | None:

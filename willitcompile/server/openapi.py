@@ -9,7 +9,6 @@ import msgspec
 
 import willitcompile
 from willitcompile.model import Verdict
-from willitcompile.server.checks import PRIORITIES
 from willitcompile.server.v1 import ARCHITECTURES, LANGUAGES, SYSTEMS
 from willitcompile.server.v2 import MOST_CELLS, MOST_WAIT_SECONDS, CheckBody
 
@@ -372,5 +371,4 @@ def _told() -> Schema:
             **_object({"index": WHOLE, **where, "standard": _maybe(TEXT), "error": _object(said), "refused": SWITCH}),
             "description": "No answer could be had. `refused` where it will be the same the next time.",
         },
-        "Priority": {"type": "string", "enum": list(PRIORITIES)},
     }

@@ -23,7 +23,7 @@ from willitcompile.server.checks import Ask, Cell, Check, Standing, Told, tell
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Write = Callable[[sqlite3.Connection], None]
+    Write = Callable[[sqlite3.Connection], object]
 
 FILE, LOCK = "checks.sqlite3", "lock"
 VERSION = 1
@@ -142,8 +142,7 @@ class Store:
     def cancel(self, check_id: str) -> Future[None]:
         """End a check that is not over."""
         return self._write(
-            lambda connection: _execute(
-                connection,
+            lambda connection: connection.execute(
                 "UPDATE checks SET finished = ?, cancelled = 1, ask = NULL WHERE id = ? AND finished IS NULL",
                 (time.time(), check_id),
             )
@@ -308,10 +307,6 @@ class Store:
             " AND total = (SELECT count(*) FROM answers WHERE answers.id = checks.id)",
             (time.time(), check_id),
         )
-
-
-def _execute(connection: sqlite3.Connection, statement: str, values: tuple[object, ...]) -> None:
-    connection.execute(statement, values)
 
 
 def _cells(data: bytes) -> tuple[Cell, ...]:

@@ -65,6 +65,12 @@ def test_one_client_gets_half_of_what_is_free_and_another_one_half_of_the_rest(t
         with pytest.raises(QueueFull):
             await service.submit(check(HANG, "modest", cells=2))
         assert service.statistics().queued == 7
+        # What was wrong from the start needs no place, and is told.
+        wrong = check(client="greedy")._replace(answers=((0, {"error": "x"}),))
+        await service.submit(wrong)
+        standing = await service.find(wrong.id)
+        assert standing is not None
+        assert standing.status == "done"
 
     serving(tmp_path, act, queue_size=10)
 

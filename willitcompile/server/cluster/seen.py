@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from willitcompile.backends.queued import RUNNING, WAITING
 from willitcompile.model import MIB
-from willitcompile.server.checks import QueueFull
+from willitcompile.server.checks import QueueFull, may_wait
 from willitcompile.server.cluster.known import Group
 from willitcompile.server.cluster.turns import next_up
 
@@ -93,10 +93,7 @@ class Seen:
         """Raises QueueFull where there is no room for so many cells of a client to wait, or so many bytes."""
         own = sum(whose == client for whose in self.reserved.values())
         own += sum(each.ticket.client == client for each in self._waiting())
-        free = self._queue_size - self.queued()
-        # Of what is free he may have half, so that nobody takes all of it.
-        share = max(1, (own + free) // 2)
-        is_full = count and (count > free or own + count > share)
+        is_full = not may_wait(count, own, self._queue_size - self.queued())
         if is_full or (size and (self._holds_much(client, size) or self._churns(client, size))):
             raise QueueFull
 
