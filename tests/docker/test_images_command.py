@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.request import Request, urlopen
 
@@ -362,7 +363,8 @@ def test_a_base_that_cannot_be_had_is_told(dockerfile: Path, capfd: pytest.Captu
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_the_build(dockerfile: Path, client: DockerClient, number: signal.Signals) -> None:
-    dockerfile.write_text("FROM debian:trixie-slim\nRUN echo it runs && sleep 1000\n")
+    # What has run once to its end would not run again.
+    dockerfile.write_text(f"FROM debian:trixie-slim\nRUN echo it runs && sleep 1000 # {uuid.uuid4()}\n")
     before = client.images.get(OWN).id
     argv = [sys.executable, "-c", PATCHED, str(dockerfile.parent.parent), "images", "build", NAME, "--network=none"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -193,7 +193,7 @@ def test_a_part_of_the_cluster_is_killed_and_started_again(
 
 
 def test_the_server_forgets_what_the_watch_has_heard_and_who_we_are(
-    owner: Owner, broken: Cluster, under_way: Callable[..., UnderWay], monkeypatch: pytest.MonkeyPatch
+    owner: Owner, broken: Cluster, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """410 Gone, as what happened meanwhile is in no server's memory; 401, as that of a token that is out of date."""
     listed = []
@@ -204,11 +204,18 @@ def test_the_server_forgets_what_the_watch_has_heard_and_who_we_are(
 
     as_before = Watch._relist
     monkeypatch.setattr(Watch, "_relist", relist)
-    checks = under_way(owner.namespace, 12, owner.kubeconfig)
-    owner.renew()
-    broken.kill("apiserver", signal.SIGKILL)
-    broken.start("apiserver")
-    assert checks.verdicts() == checks.expected
+    backend = opened(owner.namespace, account=owner.kubeconfig, cpu="none")
+    # It still compiles when the server goes.
+    asked = job(gcc(backend), ENDLESS, limits=Limits(wall_seconds=20, memory_bytes=4096 * MIB))
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(backend.compile, asked)
+        until(lambda: bool(running(owner.namespace)), BEGIN_SECONDS)
+        owner.renew()
+        # Newer than all that the watch has heard.
+        kubectl("annotate", "namespace", owner.namespace, "tests=newer")
+        broken.kill("apiserver", signal.SIGKILL)
+        broken.start("apiserver")
+        assert answer.result(150).verdict is Verdict.TIMEOUT
     assert listed
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNAL_SECONDS = 0.5
 
 
 class WatchedToken(CancelToken):
@@ -73,7 +74,9 @@ def abandonable(function: Callable[[], T]) -> T:
             done.release()
 
     _thread.start_new_thread(call, ())
-    done.acquire()
+    # A signal that comes just before a wait is heard when that is over.
+    while not done.acquire(timeout=_SIGNAL_SECONDS):
+        continue
     if errors:
         raise errors[0]
     return answers[0]

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -34,6 +35,7 @@ _TAIL = 15
 _SILENT_SECONDS = 1800.0
 """A step may print nothing while it compiles Go's standard library."""
 _END_SECONDS = 20.0
+_SIGNAL_SECONDS = 0.5
 
 _STEP = re.compile(r"(?:Step (\d+/\d+) : |#\d+ \[(?:\S+ )?(\d+/\d+)\] )(.*)")
 _CODE = re.compile(r"(?:non-zero code|exit code): (\d+)\b")
@@ -216,8 +218,6 @@ def _by_buildx(engine: Engine, argv: Sequence[str], heard: Callable[[str], None]
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
-        errors="backslashreplace",
         # Ctrl-C is ours to hear: it is told below.
         start_new_session=True,
     )
@@ -225,10 +225,10 @@ def _by_buildx(engine: Engine, argv: Sequence[str], heard: Callable[[str], None]
     with process:
         try:
             assert process.stdout is not None  # noqa: S101 - it is a pipe
-            for line in process.stdout:
+            for line in _read_lines(process.stdout.fileno()):
                 if line.startswith("ERROR: ") or not last.startswith("ERROR: "):
                     last = line.strip() or last
-                heard(line.rstrip("\n"))
+                heard(line)
         except BaseException:
             # Once asks it to cancel the build and to leave: the command, and the plugin that it has started.
             os.killpg(process.pid, signal.SIGINT)
@@ -239,6 +239,23 @@ def _by_buildx(engine: Engine, argv: Sequence[str], heard: Callable[[str], None]
             raise
     if process.returncode != 0:
         raise _BuildFailed(last)
+
+
+def _read_lines(pipe: int) -> Iterator[str]:
+    """Python would hear of a signal that comes just before it reads only when there is something to read: so it waits a
+    little, often."""
+    waiting = select.poll()
+    waiting.register(pipe, select.POLLIN)
+    rest = b""
+    while True:
+        while not waiting.poll(_SIGNAL_SECONDS * 1000):
+            continue
+        data = os.read(pipe, 65536)
+        # A last line may have no end.
+        *whole, rest = (rest + data).split(b"\n") if data or not rest else (rest, b"")
+        yield from (line.decode(errors="backslashreplace") for line in whole)
+        if not data:
+            return
 
 
 def _by_daemon(engine: Engine, what: Recipe, heard: Callable[[str], None]) -> None:

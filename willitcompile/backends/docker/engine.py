@@ -39,6 +39,7 @@ CONNECT_SECONDS = 3.0
 GREETING_SECONDS = 10.0
 ANSWER_SECONDS = 120.0
 """A daemon that starts 200 containers at once may take a minute for one."""
+_SIGNAL_SECONDS = 0.5
 _MOST_BYTES = 64 << 20
 _MOST_HEAD_BYTES = 64 << 10
 
@@ -184,7 +185,7 @@ class Engine:
         connection = self._connect(seconds)
         try:
             connection.sendall(_request(method, self._prefix + path + _query(query), body, headers))
-            lines = _lines(connection)
+            lines = _lines(connection, seconds)
             head = b""
             while (line := next(lines, b"\r\n")) != b"\r\n" and len(head) < _MOST_HEAD_BYTES:
                 head += line
@@ -395,16 +396,32 @@ def quoted(text: str) -> str:
     )
 
 
-def _lines(connection: Connection) -> Iterator[bytes]:
-    """Each with its end, as it comes. Raises OSError."""
+def _lines(connection: Connection, seconds: float) -> Iterator[bytes]:
+    """Each with its end, as it comes; `seconds` is for each. Raises OSError."""
     rest = b""
-    while data := connection.recv(65536):
+    while data := _patiently(connection, seconds):
         *lines, rest = (rest + data).split(b"\n")
         if len(rest) > _MOST_BYTES:
             raise Gone("it answers without end")
         yield from (line + b"\n" for line in lines)
     if rest:
         yield rest
+
+
+def _patiently(connection: Connection, seconds: float) -> bytes:
+    """What comes next, which may take half an hour. Raises OSError.
+
+    Python would hear of a signal that comes just before it waits only when it has waited: so it waits a little, often.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        left = deadline - time.monotonic()
+        connection.settimeout(max(0.001, min(left, _SIGNAL_SECONDS)))
+        try:
+            return connection.recv(65536)
+        except TimeoutError:
+            if left <= _SIGNAL_SECONDS:
+                raise
 
 
 def _receive(connection: Connection, length: int | None, deadline: float) -> bytes:
