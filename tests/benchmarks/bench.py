@@ -241,6 +241,7 @@ PARTS: dict[str, Callable[[Machine], Iterator[Figure]]] = {
     "files": files,
     "serve": part_of("serving", "requests"),
     "serve-compiles": part_of("serving", "compiles"),
+    "serve-cluster": part_of("serving", "in_cluster"),
     "docker": containers("one_file"),
     "docker-files": containers("many_files"),
     "docker-warm": containers("warm"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import socket
@@ -33,6 +34,9 @@ SUBMISSIONS, FEW_SUBMISSIONS = 500, 100
 FILES, FEW_FILES = 60, 16
 WAITING = 8
 """Clients that wait for a compile: so many that the next one is there when a compiler has ended."""
+
+PODS = (4, 8)
+SANDBOX = Place("sandbox")
 
 TRIVIAL = "int f_{0}() {{ return {0}; }}\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
@@ -124,11 +128,42 @@ def _compiles(machine: Machine, cores: int, name: str, text: str, goal: str) -> 
     yield Figure("serve", "ratio, of each pair", [its / mine for its, mine in zip(bare, ours, strict=True)], goal, "x")
 
 
+def in_cluster(machine: Machine) -> Iterator[Figure]:
+    """Compiles a minute of a cluster, by as many pods at once, and what the service itself takes of it."""
+    from cluster import IMAGES, room
+
+    numbers = itertools.count()
+    with room() as there:
+        for name, text in ((HELLO.name, HELLO.read_text()), ("one line", "")):
+            for pods in PODS:
+                config = machine.scratch / f"{pods}.yaml"
+                section = {"namespace": there.namespace, "cpu": "none"}
+                config.write_text(json.dumps({"images": list(IMAGES), "kubernetes": section}))
+                place = Place("kubernetes", {"KUBECONFIG": os.environ["KUBECONFIG"]}, config)
+                count = machine.rounds(FILES, FEW_FILES)
+                minute, own = [], []
+                with _server(place, jobs=pods) as server:
+                    for round_ in range(1 + machine.rounds(3, 1)):
+                        before = _cpu_seconds(server.pid)
+                        sources = [text + TRIVIAL.format(next(numbers)) for _ in range(count)]
+                        took = _served(server, sources, clients=2 * pods, toolchains=["gcc-13"])
+                        if round_:  # the first finds no image on the node, nor in its memory
+                            minute.append(60 * count / took)
+                            own.append((_cpu_seconds(server.pid) - before) / count)
+                yield Figure("serve", f"{name}, {pods} pods at a time", minute, unit="a minute")
+                yield Figure("serve", "CPU of the service for each", own)
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def _server(**settings: object) -> Iterator[Server]:
+def _server(place: Place = SANDBOX, **settings: object) -> Iterator[Server]:
     # On a disk, as for who serves: to be sure that a submission is written is a part of what its answer takes.
     with tempfile.TemporaryDirectory(prefix="wic-bench-", dir="/var/tmp") as directory:
-        server = Server(Place("sandbox"), Path(directory), **settings).start()
+        server = Server(place, Path(directory), **settings).start()
         try:
             yield server
         finally:
@@ -184,17 +219,17 @@ def _bare(directory: Path, at_once: int, sources: Sequence[str]) -> float:
     return time.perf_counter() - start
 
 
-def _served(server: Server, sources: Sequence[str]) -> float:
+def _served(server: Server, sources: Sequence[str], clients: int = WAITING, **more: object) -> float:
     """By clients that each wait for their answer before they send the next."""
 
     def ask(mine: Sequence[str]) -> None:
         with server.client(120) as client:
             for source in mine:
-                told: dict[str, Any] = client.check({"main.cpp": source}, wait=60).json
+                told: dict[str, Any] = client.check({"main.cpp": source}, wait=60, **more).json
                 if told["summary"]["compiled"] != 1:
                     raise RuntimeError(str(told))
 
     start = time.perf_counter()
-    with ThreadPoolExecutor(WAITING) as pool:
-        list(pool.map(ask, [sources[first::WAITING] for first in range(WAITING)]))
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(ask, [sources[first::clients] for first in range(clients)]))
     return time.perf_counter() - start

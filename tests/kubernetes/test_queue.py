@@ -198,3 +198,29 @@ def test_a_reader_ends_with_its_queue(hear: Callable[..., Heard]) -> None:
     reader.join(20)
     assert len(errors) == 1
     one.queue.cancel(one.jobs[job_id])
+
+
+def test_all_of_it_goes_with_what_it_belongs_to(hear: Callable[..., Heard], room: str) -> None:
+    """What is done, what runs, what waits, and what comes when it is gone already."""
+    kubectl("create", "configmap", "everything", f"--namespace={room}")
+    one = hear(owner="everything")
+    done = one.submit(FINE)
+    assert one.result(done).verdict is Verdict.COMPILED
+    assert one.queue.keep(one.jobs[done], "it compiles")
+    one.submit(ENDLESS, memory_bytes=4096 * MIB)
+    until(lambda: running(room))
+    one.submit(FINE, start=False)
+    kubectl("delete", "configmap", "everything", f"--namespace={room}")
+    one.submit(FINE, start=False)
+    until(lambda: not one.jobs)
+    until(
+        lambda: not kubectl("get", "pods,configmaps", "--selector=managed-by", f"--namespace={room}", "--output=name")
+    )
+
+
+def test_what_it_is_to_belong_to_is_not_there(hear: Callable[..., Heard], room: str) -> None:
+    with pytest.raises(BackendFailed) as failed:
+        hear(owner="nothing").submit(FINE)
+    assert failed.value.obstacle == f"there is no ConfigMap nothing in the namespace {room}"
+    assert failed.value.remedy == f"kubectl create configmap nothing --namespace {room}"
+    assert not kubectl("get", "jobs", f"--namespace={room}", "--output=name")

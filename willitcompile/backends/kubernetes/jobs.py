@@ -13,6 +13,7 @@ from willitcompile.backends.kubernetes.api.client import PATIENCE_SECONDS, ApiEr
 from willitcompile.backends.kubernetes.manifests import CONTAINER, FILES, JOB_ID, MANAGED_BY, QUESTION
 from willitcompile.backends.kubernetes.pods import Trouble
 from willitcompile.backends.launcher import BrokenProtocolError
+from willitcompile.errors import BackendFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -85,6 +86,8 @@ class Jobs:
         self._logs: set[Stream] = set()
         self._interrupted = False
         self._has_read = False
+        self._owner: str | None = None
+        """The uid of what all Jobs belong to, once it is known."""
 
     def create(self, work: Work, parts: Sequence[bytes], cancel: CancelToken | None = None) -> None:
         """Make the Job and its ConfigMaps. Raises ApiError, Unreachable, Stopped.
@@ -95,7 +98,8 @@ class Jobs:
 
     def make(self, work: Work, cancel: CancelToken | None = None, *, patience: float = PATIENCE_SECONDS) -> Made:
         """Make the Job alone. Raises as `create` does; after an ApiError there is none."""
-        made, is_new = self._create(self._jobs, manifests.job(work), cancel, patience=patience)
+        document = manifests.job(work, self._owner_of(work, cancel, patience))
+        made, is_new = self._create(self._jobs, document, cancel, patience=patience)
         try:
             owner = str(made["metadata"]["uid"])
         except (KeyError, TypeError):
@@ -104,6 +108,25 @@ class Jobs:
         files = (made["metadata"].get("annotations") or {}).get(FILES)
         self._watch.own(work.id, owner)
         return Made(work._replace(files=files if isinstance(files, str) else ""), owner, is_new, made)
+
+    def _owner_of(self, work: Work, cancel: CancelToken | None, patience: float) -> str | None:
+        """Asked for once. Raises as `create` does, and BackendFailed where it is not there."""
+        if (name := work.settings.owner) is None or self._owner is not None:
+            return self._owner
+        try:
+            found = self._api.call("GET", f"{self._core}/configmaps/{name}", cancel=cancel, patience=patience)
+            self._owner = str(found["metadata"]["uid"])
+        except ApiError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            raise BackendFailed(
+                "make a Job that belongs to kubernetes.owner",
+                f"there is no ConfigMap {name} in the namespace {self._api.access.namespace}",
+                f"kubectl create configmap {name} --namespace {self._api.access.namespace}",
+            ) from error
+        except (KeyError, TypeError):
+            raise Unreachable("what it answers makes no sense", is_lasting=True) from None
+        return self._owner
 
     def give(
         self,

@@ -127,9 +127,13 @@ def labels(work: Work) -> dict[str, str]:
     }
 
 
-def job(work: Work) -> dict[str, Any]:
-    """The Job. Its pod passes Pod Security at its strictest level, `restricted`."""
+def job(work: Work, owner: str | None = None) -> dict[str, Any]:
+    """The Job. Its pod passes Pod Security at its strictest level, `restricted`.
+
+    `owner` is the uid of the ConfigMap that `kubernetes.owner` names.
+    """
     settings, place = work.settings, work.place
+    owned = {"apiVersion": "v1", "kind": "ConfigMap", "name": settings.owner, "uid": owner}
     needs_pod = place is None or place.needs_pod
     queue = {QUEUE_LABEL: settings.queue} if settings.queue and needs_pod else {}
     annotations = {
@@ -146,6 +150,7 @@ def job(work: Work) -> dict[str, Any]:
             "name": work.name,
             "labels": {**labels(work), **queue},
             "annotations": {name: text for name, text in annotations.items() if text is not None},
+            **({"ownerReferences": [owned]} if owner else {}),
         },
         "spec": {
             "backoffLimit": 0,

@@ -102,6 +102,9 @@ class Settings(NamedTuple):
     queue: str | None = None
     """The LocalQueue of Kueue, which the label `QUEUE_LABEL` names."""
 
+    owner: str | None = None
+    """A ConfigMap of the namespace, that all Jobs belong to: who deletes it deletes them."""
+
     seccomp_profile: str | None = None
     """A profile on the nodes, below the kubelet's directory of them (Localhost); None for RuntimeDefault."""
 
@@ -380,5 +383,6 @@ KEYS = _table(
     Key("labels", _strings(label_value, _ours), "{team: compilers}"),
     Key("annotations", _annotations, "{example.org/owner: the compilers' team}"),
     Key("queue", _of_text(queue), "builds"),
+    Key("owner", _of_text(subdomain), "will-it-compile-queue"),
     Key("seccomp-profile", _of_text(profile), "profiles/compile.json"),
 )

@@ -78,6 +78,7 @@ def test_a_whole_section() -> None:
         labels: {team: compilers, example.org/on: yes}
         annotations: {example.org/owner: "who, if not us?"}
         queue: builds
+        owner: will-it-compile-queue
         seccomp-profile: profiles/compile.json
     """.replace("\n    ", "\n")
     ) == Settings(
@@ -107,6 +108,7 @@ def test_a_whole_section() -> None:
         labels={"team": "compilers", "example.org/on": "yes"},
         annotations={"example.org/owner": "who, if not us?"},
         queue="builds",
+        owner="will-it-compile-queue",
         seccomp_profile="profiles/compile.json",
     )
 
