@@ -152,3 +152,13 @@ def test_a_feature_compiles_since_the_release_that_brought_it(
     Path("main.cpp").write_text(program)
     expected = "compiled" if GCC[toolchain] >= GCC[first] else "rejected"
     assert check(toolchain, "main.cpp", std=standard) == {"main.cpp": expected}
+
+
+@pytest.mark.parametrize("toolchain", [name for name in C_FAMILY if name.startswith("clang-")])
+def test_a_compiler_that_crashes_has_rejected_nothing(
+    toolchain: str, check: Callable[..., dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From some release on clang says only in words that it has crashed."""
+    monkeypatch.chdir(tmp_path)
+    Path("main.cpp").write_text("#pragma clang __debug crash\n")
+    assert check(toolchain, "main.cpp") == {"main.cpp": "crashed"}

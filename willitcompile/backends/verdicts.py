@@ -32,6 +32,12 @@ _NO_PROCESS = re.compile(
     _PROGRAM + rb"fatal error: cannot execute [^\n]*: Resource temporarily unavailable\ncompilation terminated\.\n*\Z"
     rb"|(?:\A|\n)(?:[\w./-]+: )?fork/exec /[^\n:]*: resource temporarily unavailable\n*\Z"
 )
+# Clang says goodbye at length, and newer ones then exit with 1, as for any error.
+_CRASHED = re.compile(
+    _PROGRAM
+    + rb"error: clang frontend command failed (?:with exit code \d+|due to signal) \(use -v to see invocation\)\n"
+    rb"[^\n]*clang version [^\n]*\nTarget: [\s\S]*\Z"
+)
 _TAIL = 4096
 
 
@@ -69,6 +75,8 @@ def judge(  # noqa: PLR0911 - a line for each way to end
         return Verdict.OUT_OF_MEMORY, "memory"
     if _gave_up(_NO_PROCESS, stderr):
         return Verdict.CRASHED, "processes"
+    if _gave_up(_CRASHED, stderr):
+        return Verdict.CRASHED, None
     if exit_code in rejected_exit_codes:
         return Verdict.REJECTED, None
     return Verdict.CRASHED, None

@@ -28,6 +28,17 @@ def test_exit_codes_say_compiled_rejected_and_crashed() -> None:
     assert verdict(exit_code=None, killed_by=signal.SIGSEGV) == (Verdict.CRASHED, None)
 
 
+def test_clang_crashes_with_the_exit_code_of_an_error() -> None:
+    dump = b"Stack dump:\n0.\tProgram arguments: clang++ -c c.cpp\n1.\tc.cpp:1:2: current parser token 'pragma'\n"
+    last = (
+        b"clang++: error: clang frontend command failed with exit code 132 (use -v to see invocation)\n"
+        b"Debian clang version 19.1.7 (3+b1)\nTarget: x86_64-pc-linux-gnu\nThread model: posix\n"
+        b"clang++: note: diagnostic msg: /tmp/c-d0fdab.sh\n\n********************\n"
+    )
+    assert verdict(stderr=dump + last) == (Verdict.CRASHED, None)
+    assert verdict(stderr=b"c.cpp:1:2: error: no\n" + last) == (Verdict.REJECTED, None)
+
+
 def test_a_stop_outweighs_the_exit_code() -> None:
     assert verdict(stopped="wall", exit_code=0) == (Verdict.TIMEOUT, "wall")
     assert verdict(stopped="memory") == (Verdict.OUT_OF_MEMORY, "memory")
