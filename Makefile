@@ -34,6 +34,7 @@ cluster-down: $(VENV)/installed-for-development
 docs: $(VENV)/installed-for-development
 	$(BIN)/python -m tests.docs.cli_reference --write
 	$(BIN)/python -m tests.docs.api_reference --write
+	$(BIN)/python -m tests.docs.chart_reference --write
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("will-it-compile needs Python 3.11 or later; try: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'

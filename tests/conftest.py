@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.cluster import Cluster
+    from tests.daemon import Daemon
 
 TIERS = {
     "unit": "needs nothing but Python; every test without another tier",
     "sandbox": "compiles in the sandbox of this host: needs gcc, and bubblewrap or Landlock",
     "docker": "needs a Docker daemon",
     "kubernetes": "needs a cluster",
+    "chart": "needs helm, and Prometheus for the alerts and the dashboard",
 }
 
 
@@ -46,8 +48,8 @@ def unavailable() -> Callable[[str, str, str], NoReturn]:
 
 
 @pytest.fixture(scope="session")
-def docker_host(unavailable: Callable[[str, str, str], NoReturn]) -> Iterator[str]:
-    """The address of a daemon: the one that answers, else, where the tier is required, one of our own.
+def _daemon(unavailable: Callable[[str, str, str], NoReturn]) -> Iterator[Daemon]:
+    """The one that answers, else, where the tier is required, one of our own.
 
     It has our toolchain images where the tier is required, or those that a cluster needs where that one is; else those
     that are there.
@@ -66,12 +68,33 @@ def docker_host(unavailable: Callable[[str, str, str], NoReturn]) -> Iterator[st
             found = started = daemon.start()
         if needed:
             daemon.build(found, () if required() & {"all", "docker"} else cluster.TOOLCHAINS)
-        yield found.host
+        yield found
     except daemon.Unavailable as error:
         unavailable("docker", error.why, error.remedy)
     finally:
         if started:
             daemon.stop(started)
+
+
+@pytest.fixture(scope="session")
+def docker_host(_daemon: Daemon) -> str:
+    """The address of a Docker daemon, as DOCKER_HOST has it."""
+    return _daemon.host
+
+
+@pytest.fixture(scope="session")
+def service_image(_daemon: Daemon, unavailable: Callable[[str, str, str], NoReturn]) -> str:
+    """The image of the service, made of the sources that are here, in the Docker daemon."""
+    from tests import daemon
+
+    try:
+        if _daemon.ours or required() & {"all", "docker", "kubernetes"}:
+            return daemon.build_service(_daemon)
+    except daemon.Unavailable as error:
+        unavailable("docker", error.why, error.remedy)
+    if not daemon.has_service(_daemon):
+        unavailable("docker", f"there is no {daemon.SERVICE} of these sources", "python -m tests.daemon build serve")
+    return daemon.SERVICE
 
 
 @pytest.fixture(scope="session")

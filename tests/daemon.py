@@ -1,7 +1,8 @@
 """A Docker daemon of the tests' own, with the toolchain images, where a machine has none that answers.
 
     python -m tests.daemon up            start one that stays, and say how to use it
-    python -m tests.daemon build [NAME]  build the images of the tests, or these, with the daemon that answers
+    python -m tests.daemon build [NAME]  build the images of the tests, or these, with the daemon that answers: `serve`
+                                         is that of the service, any other a toolchain's
     python -m tests.daemon down          stop it
 
 What is slow is kept from run to run below $XDG_CACHE_HOME/will-it-compile-tests/docker: images are built anew only
@@ -30,17 +31,37 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from willitcompile import __version__
 from willitcompile.toolchains import load_catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-IMAGES = Path(__file__).parents[1] / "images"
+ROOT = Path(__file__).parents[1]
+IMAGES = ROOT / "images"
+SERVICE = f"will-it-compile/serve:{__version__}"
+SERVICE_PARTS = (".dockerignore", "README.md", "pyproject.toml", "images", "willitcompile")
+"""What that image is made of."""
+
+SERVICE_STAGES = ("python", "dependencies")
+"""Each stays, with a name of its own, so that a change of our sources costs seconds."""
+
+SERVICE_RELEASE = "trixie"
 RECIPE = "will-it-compile.recipe"
 """The label with a hash of all that an image was built from."""
 
 GO_VERSIONS = ("1.26", "1.22")
 """Each takes a minute and a half, for the standard library; two show that the Dockerfile does not care which."""
+
+UPSTREAMS = {
+    "go": "https://proxy.golang.org/",
+    "simple": "https://pypi.org/simple/",
+    "files": "https://files.pythonhosted.org/",
+}
+"""What builds fetch from, by the first part of the path under which they get it here."""
+
+MIRROR_PORT = 8641
+"""The same each time: docker keeps a layer by the arguments that it was built with."""
 
 AT_ONCE = 2
 START_SECONDS = 60.0
@@ -138,11 +159,11 @@ def build(daemon: Daemon, names: Sequence[str] = ()) -> dict[str, str]:
             raise Unavailable(f"{name} is not in the catalogue", "see willitcompile/environments.yaml")
         wanted[name] = (image, IMAGES / str(catalogue.build_directory(name)), arguments)
     releases = {arguments["RELEASE"] for _, _, arguments in wanted.values()}
-    with ThreadPoolExecutor(AT_ONCE) as pool, _go_mirror(daemon) as mirror:
+    with ThreadPoolExecutor(AT_ONCE) as pool, _mirrors(daemon) as mirrors:
         bases = dict(zip(releases, pool.map(lambda release: _base(daemon, release), releases), strict=True))
         # Go first: it takes the longest.
         done = pool.map(
-            lambda each: _build_one(daemon, each[0], each[1], each[2], bases[each[2]["RELEASE"]], mirror),
+            lambda each: _build_one(daemon, each[0], each[1], each[2], bases[each[2]["RELEASE"]], mirrors),
             sorted(wanted.values(), key=lambda each: not each[0].startswith("will-it-compile/go:")),
         )
         try:
@@ -150,10 +171,33 @@ def build(daemon: Daemon, names: Sequence[str] = ()) -> dict[str, str]:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    if built and daemon.ours:
-        # The stages that the images were copied from.
-        _docker(daemon, "image", "prune", "--force")
+    if built:
+        _prune(daemon)
     return {name: image for name, (image, _, _) in wanted.items()}
+
+
+def build_service(daemon: Daemon) -> str:
+    """The image of `will-it-compile serve`, built where it is not there as it should be. Raises Unavailable."""
+    base = _base(daemon, SERVICE_RELEASE)
+    if _is_built(daemon, SERVICE, recipe := _service_recipe(base)):
+        return SERVICE
+    with _mirrors(daemon) as mirrors:
+        options = [*mirrors, f"--file={IMAGES}/serve/Dockerfile"]
+        for stage in SERVICE_STAGES:
+            _docker(
+                daemon,
+                *("build", *options, f"--target={stage}", f"--tag=will-it-compile-tests/serve:{stage}", str(ROOT)),
+                seconds=BUILD_SECONDS,
+            )
+        _run_build(daemon, SERVICE, ROOT, recipe, options)
+    _prune(daemon)
+    return SERVICE
+
+
+def has_service(daemon: Daemon) -> bool:
+    """Whether that image is there, made of what is here."""
+    base = _inspected(daemon, f"debian:{SERVICE_RELEASE}-slim", "{{.Id}}")
+    return _is_built(daemon, SERVICE, _service_recipe(base))
 
 
 def toolchains() -> tuple[str, ...]:
@@ -329,40 +373,70 @@ def _base(daemon: Daemon, release: str) -> str:
 
 
 def _build_one(
-    daemon: Daemon, image: str, directory: Path, arguments: Mapping[str, str], base: str, mirror: Sequence[str]
+    daemon: Daemon, image: str, directory: Path, arguments: Mapping[str, str], base: str, mirrors: Sequence[str]
 ) -> bool:
     """Whether it had to be built."""
     parts = [base, *(f"{name}={value}" for name, value in sorted(arguments.items()))]
-    for file in sorted(directory.iterdir()):
-        parts += [file.name, file.read_text()]
-    recipe = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    if _inspected(daemon, image, f'{{{{index .Config.Labels "{RECIPE}"}}}}') == recipe:
+    recipe = _recipe(parts, sorted(directory.iterdir()), directory)
+    if _is_built(daemon, image, recipe):
         return False
-    began = time.monotonic()
     options = [f"--build-arg={name}={value}" for name, value in arguments.items()]
-    options += ["--network=host", *mirror] if daemon.ours else []
-    options += ["--force-rm", f"--label={RECIPE}={recipe}", f"--tag={image}"]
-    _docker(daemon, "build", *options, str(directory), seconds=BUILD_SECONDS)
-    size = int(_inspected(daemon, image, "{{.Size}}")) // 1_000_000
-    print(f"built {image}: {size} MB in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    _run_build(daemon, image, directory, recipe, [*options, *mirrors])
     return True
 
 
-@contextlib.contextmanager
-def _go_mirror(daemon: Daemon) -> Iterator[Sequence[str]]:
-    """The build argument that leads to the Go module proxy through this process.
+def _recipe(parts: Sequence[str], files: Sequence[Path], below: Path) -> str:
+    read = [text for file in files for text in (str(file.relative_to(below)), file.read_text(errors="surrogateescape"))]
+    return hashlib.sha256("\0".join([*parts, *read]).encode(errors="surrogateescape")).hexdigest()
 
-    A machine may reach it only through a gateway with a certificate of its own, which this machine trusts and the
-    image that is built does not. What comes is checked all the same: go has the key of the checksum database.
+
+def _service_recipe(base: str) -> str:
+    found = [file for part in SERVICE_PARTS for file in [ROOT / part, *(ROOT / part).rglob("*")] if file.is_file()]
+    return _recipe([base], sorted(file for file in found if "__pycache__" not in file.parts), ROOT)
+
+
+def _is_built(daemon: Daemon, image: str, recipe: str) -> bool:
+    return _inspected(daemon, image, f'{{{{index .Config.Labels "{RECIPE}"}}}}') == recipe
+
+
+def _run_build(daemon: Daemon, image: str, context: Path, recipe: str, options: Sequence[str]) -> None:
+    began = time.monotonic()
+    options = [*options, "--force-rm", f"--label={RECIPE}={recipe}", f"--tag={image}"]
+    _docker(daemon, "build", *options, str(context), seconds=BUILD_SECONDS)
+    size = int(_inspected(daemon, image, "{{.Size}}")) // 1_000_000
+    print(f"built {image}: {size} MB in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+def _prune(daemon: Daemon) -> None:
+    """Remove the stages that images were copied from."""
+    if daemon.ours:
+        _docker(daemon, "image", "prune", "--force")
+
+
+@contextlib.contextmanager
+def _mirrors(daemon: Daemon) -> Iterator[Sequence[str]]:
+    """The options of a build that lead it to the Go module proxy, and to PyPI, through this process.
+
+    A machine may reach them only through a gateway with a certificate of its own, which this machine trusts and the
+    image that is built does not. What comes is checked all the same: go has the key of the checksum database, and what
+    PyPI's index says of a file's hash came over TLS to this process.
     """
     if not daemon.ours:
         yield ()
         return
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Mirror)
+    try:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", MIRROR_PORT), _Mirror)
+    except OSError:  # another run builds, too
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Mirror)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
+    address = f"http://127.0.0.1:{server.server_port}"
     try:
-        yield (f"--build-arg=GOPROXY=http://127.0.0.1:{server.server_port}",)
+        yield (
+            "--network=host",
+            f"--build-arg=GOPROXY={address}/go",
+            f"--build-arg=PIP_INDEX_URL={address}/simple",
+        )
     finally:
         server.shutdown()
         server.server_close()
@@ -370,22 +444,27 @@ def _go_mirror(daemon: Daemon) -> Iterator[Sequence[str]]:
 
 
 class _Mirror(http.server.BaseHTTPRequestHandler):
-    upstream = "https://proxy.golang.org"
-
     def do_GET(self) -> None:
+        where, _, rest = self.path.removeprefix("/").partition("/")
         try:
-            answer = urllib.request.urlopen(f"{self.upstream}{self.path}", timeout=60)
+            asked = urllib.request.Request(
+                UPSTREAMS[where] + rest, headers={"Accept": self.headers.get("Accept", "*/*")}
+            )
+            answer = urllib.request.urlopen(asked, timeout=60)
         except urllib.error.HTTPError as error:
             answer = error
-        except OSError as error:
+        except (KeyError, OSError) as error:
             self.send_error(502, str(error))
             return
         with answer:
-            self.send_response(answer.status)
-            if length := answer.headers.get("Content-Length"):
-                self.send_header("Content-Length", length)
-            self.end_headers()
-            shutil.copyfileobj(answer, self.wfile)
+            body = answer.read()
+        if where == "simple":
+            body = body.replace(UPSTREAMS["files"].encode(), b"/files/")
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.headers.get("Content-Type", "application/octet-stream"))
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as it is called in what it overrides
         """Say nothing."""
@@ -403,8 +482,12 @@ def main(arguments: Sequence[str]) -> int:
         elif command == "build":
             daemon = answering() or start()
             try:
-                for name, image in build(daemon, names).items():
-                    print(name, image)
+                wanted = [name for name in names if name != "serve"]
+                if wanted or not names:
+                    for name, image in build(daemon, wanted).items():
+                        print(name, image)
+                if "serve" in names or not names:
+                    print("serve", build_service(daemon))
             finally:
                 if daemon.host in _STARTED:
                     stop(daemon)

@@ -36,15 +36,16 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _load(up: cluster.Cluster, names: Sequence[str]) -> None:
+def _load(up: cluster.Cluster, names: list[str]) -> None:
     found = daemon.answering()
-    if not names and found is None and up.has(cluster.toolchain_images()):
+    if not names and found is None and up.has([*cluster.toolchain_images(), daemon.SERVICE]):
         return
     docker = found or daemon.start()
     try:
         if not names:
             daemon.build(docker, cluster.TOOLCHAINS)
-        for image in names or cluster.toolchain_images():
+            names = [*cluster.toolchain_images(), daemon.build_service(docker)]
+        for image in names:
             began = time.monotonic()
             if up.load(docker.host, [image]):
                 print(f"loaded {image} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)

@@ -153,7 +153,9 @@ def test_its_table_of_permissions_is_the_role() -> None:
     assert {name: sorted(verbs) for name, verbs in found.items()} == wanted
 
 
-@pytest.mark.parametrize("page", ["kubernetes.md", "security.md", "architecture.md", "cli.md", "backends.md"])
+@pytest.mark.parametrize(
+    "page", ["kubernetes.md", "security.md", "architecture.md", "cli.md", "backends.md", "monitoring.md"]
+)
 def test_links_lead_somewhere(page: str) -> None:
     for target, anchor in re.findall(r"\]\((?!http)([\w./-]*)(?:#([\w-]+))?\)", (DOCS / page).read_text()):
         path = DOCS / (target or page)

@@ -14,6 +14,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -73,8 +74,11 @@ class Place(NamedTuple):
 class Client:
     """One connection that is kept. Not for two threads at once."""
 
-    def __init__(self, url: str, seconds: float = 60.0) -> None:
+    def __init__(self, url: str, seconds: float = 60.0, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        """`headers` go with every request."""
         address = urlsplit(url)
+        self.url = url
+        self._headers = headers
         assert address.hostname
         self._connection = http.client.HTTPConnection(address.hostname, address.port, timeout=seconds)
 
@@ -88,7 +92,7 @@ class Client:
         self, method: str, path: str, document: object = None, *, body: bytes | None = None, **headers: str
     ) -> Reply:
         """`headers` are spelled with `_`; a `document` is sent as JSON. Raises OSError and HTTPException."""
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {**self._headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
         if document is not None:
             body = json.dumps(document).encode()
             sent.setdefault("Content-Type", "application/json")

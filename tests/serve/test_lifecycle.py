@@ -174,6 +174,16 @@ class TestEnd:
             assert server.wait(20) == 0
             assert time.monotonic() - begin < 5
 
+    def test_meets_no_request_on_a_connection_that_is_kept(self, server_on: ServerOn) -> None:
+        server = server_on("fake", grace="30s")
+        with server.client() as client:
+            assert client.call("GET", "/health").headers["Connection"] is None
+            server.signal(signal.SIGTERM)
+            # From then on each answer is its connection's last, and says so.
+            kept = until(lambda: reply if (reply := client.call("GET", "/health")).headers["Connection"] else None, 5)
+        assert (kept.status, kept.headers["Connection"]) == (200, "close")
+        assert server.wait(20) == 0
+
     def test_does_not_wait_for_those_who_wait(self, server_on: ServerOn) -> None:
         server = server_on("fake", jobs=1, timeout="60s", grace="1s")
         with server.client() as client:

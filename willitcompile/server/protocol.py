@@ -59,16 +59,19 @@ class ConnectionLimits(NamedTuple):
     more."""
 
 
-def protocol(limits: ConnectionLimits, refused: Callable[[str], object] = str) -> type[H11Protocol]:
+def protocol(
+    limits: ConnectionLimits, refused: Callable[[str], object] = str, is_ending: Callable[[], bool] = bool
+) -> type[H11Protocol]:
     """For uvicorn's `http`, on asyncio's own loop: uvloop reads as much at once as it likes.
 
     A type for one server: what its instances share is of one thread. `refused` is told the reason of each refusal, one
-    of `willitcompile.server.metrics.REASONS`.
+    of `willitcompile.server.metrics.REASONS`. While `is_ending` says so, each answer is its connection's last, and says
+    it: a client that keeps connections sends its next request over a new one, which may lead to another replica.
     """
     logging.getLogger("uvicorn.error").addFilter(_is_news)
 
     class Limited(_Limited):
-        _shared = _Shared(limits, refused, OrderedDict(), bytearray(_READ_BYTES))
+        _shared = _Shared(limits, refused, is_ending, OrderedDict(), bytearray(_READ_BYTES))
 
     return Limited
 
@@ -83,6 +86,7 @@ class _Shared(NamedTuple):
 
     limits: ConnectionLimits
     refused: Callable[[str], object]
+    is_ending: Callable[[], bool]
     idle: OrderedDict[_Limited, None]
     """Those without a request, the longest first."""
     buffer: bytearray
@@ -94,7 +98,7 @@ class _Limited(H11Protocol, asyncio.BufferedProtocol):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        self.conn = self._http = _Http(self._shared.limits.header_bytes)
+        self.conn = self._http = _Http(self._shared.limits.header_bytes, self._shared.is_ending)
         self.ws_protocol_class = None
         self._phase: tuple[str, int] | None = None
         """("head", "body" or "idle", the request's number); None while a request is answered, and at the end."""
@@ -290,15 +294,22 @@ class _Limited(H11Protocol, asyncio.BufferedProtocol):
 
 
 class _Http(h11.Connection):
-    """Counts, and finds fault with a little more than h11 does."""
+    """Counts, finds fault with a little more than h11 does, and takes leave."""
 
-    def __init__(self, header_bytes: int) -> None:
+    def __init__(self, header_bytes: int, is_ending: Callable[[], bool]) -> None:
         super().__init__(h11.SERVER, header_bytes)
         self._header_bytes = header_bytes
+        self._is_ending = is_ending
         self.requests = 0
         self.is_too_large = False
         self._unread = 0
         """Bytes of the body that came after its answer."""
+
+    def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override] # h11's is overloaded
+        if isinstance(event, h11.Response) and self._is_ending():
+            headers = [*event.headers, (b"connection", b"close")]
+            event = h11.Response(status_code=event.status_code, headers=headers, reason=event.reason)
+        return super().send(event)
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
         try:

@@ -48,6 +48,9 @@ IDLE_SECONDS = 15
 """For which a connection may wait for its next request."""
 LAST_SECONDS = 5
 """For which answers that are being sent may take, once all else has ended."""
+FAREWELL_SECONDS = 1.0
+"""For which a connection that is kept may have one more request, and be told with its answer that it ends. To close it
+at once could meet a request that is on its way."""
 BACKLOG = 256
 """Connections that are taken in at one time."""
 _LEAST_FILES, _FILES = 256, 1024
@@ -117,9 +120,11 @@ async def _serve(desk: Desk, app: ASGIApp, settings: ServeSettings, connections:
         body_seconds=settings.body_timeout,
         connections=connections,
     )
+    told = asyncio.Event()
+    hurry = asyncio.Event()
     config = uvicorn.Config(
         app,
-        http=protocol(limits, desk.observer.refused),
+        http=protocol(limits, desk.observer.refused, told.is_set),
         ws="none",
         loop="none",
         lifespan="off",
@@ -132,8 +137,6 @@ async def _serve(desk: Desk, app: ASGIApp, settings: ServeSettings, connections:
         timeout_graceful_shutdown=LAST_SECONDS,
     )
     server = _Server(config)
-    told = asyncio.Event()
-    hurry = asyncio.Event()
 
     def stop() -> None:
         (hurry if told.is_set() else told).set()
@@ -150,7 +153,10 @@ async def _serve(desk: Desk, app: ASGIApp, settings: ServeSettings, connections:
     logs.say("ending: what runs may end, nothing more is begun")
     closing = asyncio.create_task(desk.service.close(settings.grace))
     hurrying = asyncio.create_task(hurry.wait())
+    farewell = loop.time() + FAREWELL_SECONDS
     await asyncio.wait([closing, hurrying], return_when=asyncio.FIRST_COMPLETED)
+    while server.server_state.connections and loop.time() < farewell and not hurry.is_set():
+        await asyncio.sleep(0.02)
     server.should_exit = True
     if closing.done():
         closing.result()

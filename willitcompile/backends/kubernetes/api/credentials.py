@@ -17,6 +17,7 @@ from willitcompile.errors import BackendUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from types import ModuleType
 
     from willitcompile.backends.kubernetes.api.kubeconfig import Entry
 
@@ -129,8 +130,8 @@ def _from_program(program: Mapping[str, object], user: Entry, cluster: Entry, co
     command = program.get("command")
     if not isinstance(command, str) or not command:
         raise user.wrong("exec has no command")
-    node = import_module("kubernetes.config.kube_config").ConfigNode
-    provider = import_module("kubernetes.config.exec_provider").ExecProvider
+    node = _official("config.kube_config").ConfigNode
+    provider = _official("config.exec_provider").ExecProvider
 
     # As kubectl has it: where its name is a path, that is relative to the file; it runs where we do.
     asked = {**program, "command": os.path.join(os.path.dirname(user.file), command) if "/" in command else command}
@@ -197,9 +198,10 @@ def _from_provider(user: Entry, context: str, files: Sequence[str]) -> Identity:
     package. Raises BackendUnavailable."""
     provider = user.mapping("auth-provider").get("name")
     remedy = _try_it(context)
+    client, config = _official("client"), _official("config")
     try:
-        configuration = import_module("kubernetes.client").Configuration()
-        import_module("kubernetes.config").load_kube_config(os.pathsep.join(files), context or None, configuration)
+        configuration = client.Configuration()
+        config.load_kube_config(os.pathsep.join(files), context or None, configuration)
         # The second was its name before version 36.
         found = configuration.get_api_key_with_prefix("BearerToken") or configuration.get_api_key_with_prefix(
             "authorization"
@@ -216,6 +218,18 @@ def _from_provider(user: Entry, context: str, files: Sequence[str]) -> Identity:
             remedy,
         )
     return Identity(bearer(str(found).removeprefix("Bearer "), "its token"), until=time.monotonic() + REREAD_SECONDS)
+
+
+def _official(module: str) -> ModuleType:
+    """Of the official package, which the image of the service does without. Raises BackendUnavailable."""
+    try:
+        return import_module(f"kubernetes.{module}")
+    except ModuleNotFoundError as error:
+        raise BackendUnavailable(
+            ASKED,
+            f"the package {error.name} is not installed, without which no program is asked for credentials",
+            "pip install kubernetes; in the service's image name a kubeconfig with a token, or run it in the cluster",
+        ) from error
 
 
 def _last_words(error: Exception) -> str:
