@@ -258,6 +258,15 @@ def test_the_policy_refuses_what_the_network_policy_would_not_find(released: Rel
     assert "denied request: metadata.labels: a compile has managed-by" in released.refusal("create", document=document)
 
 
+@pytest.mark.parametrize("kind", ["Job", "Pod"])
+def test_the_policy_refuses_a_pod_without_apparmor(released: Release, kind: str) -> None:
+    document = released.made(kind)
+    _pod(document)["metadata"]["annotations"] = {"container.apparmor.security.beta.kubernetes.io/compile": "unconfined"}
+    assert "denied request: metadata.annotations of a pod have to be {}" in released.refusal(
+        "create", document=document
+    )
+
+
 def test_the_policy_refuses_to_debug_a_pod(released: Release) -> None:
     pod = released.made("Pod")
     pod["metadata"]["name"] = "compile-debugged"

@@ -23,7 +23,8 @@ def ask(path, body=None):
     """The status and what is answered."""
     request = urllib.request.Request(URL + path, body and json.dumps(body).encode())
     request.add_header("Content-Type", "application/json")
-    if token := os.environ.get("TOKEN"):
+    # A Secret that was made of a file often ends with a new line.
+    if token := os.environ.get("TOKEN", "").strip():
         request.add_header("Authorization", f"Bearer {token}")
     # A proxy of the environment has no way into the cluster.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
