@@ -56,6 +56,7 @@ OUR_IMAGES = tuple(f"{family}=will-it-compile/{family}:{{version}}" for family i
 
 EXAMPLES = Path(__file__).parents[1] / "docs/examples"
 ROLE = (EXAMPLES / "kubernetes-role.yaml").read_text()
+SERVE_ROLE = (EXAMPLES / "kubernetes-serve-role.yaml").read_text()
 WARM_ROLE = (EXAMPLES / "kubernetes-warm-role.yaml").read_text()
 """As the documentation has them."""
 

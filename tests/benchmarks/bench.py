@@ -242,6 +242,7 @@ PARTS: dict[str, Callable[[Machine], Iterator[Figure]]] = {
     "serve": part_of("serving", "requests"),
     "serve-compiles": part_of("serving", "compiles"),
     "serve-cluster": part_of("serving", "in_cluster"),
+    "serve-warm": part_of("serving", "warm"),
     "docker": containers("one_file"),
     "docker-files": containers("many_files"),
     "docker-warm": containers("warm"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
 import re
 import socket
 import statistics
@@ -36,6 +37,8 @@ WAITING = 8
 """Clients that wait for a compile: so many that the next one is there when a compiler has ended."""
 
 PODS = (4, 8)
+PAUSE_SECONDS = 4.0
+"""And up to one more: in which another pod has come to wait. A kubelet looks once a second."""
 SANDBOX = Place("sandbox")
 
 TRIVIAL = "int f_{0}() {{ return {0}; }}\n"
@@ -152,6 +155,32 @@ def in_cluster(machine: Machine) -> Iterator[Figure]:
                             own.append((_cpu_seconds(server.pid) - before) / count)
                 yield Figure("serve", f"{name}, {pods} pods at a time", minute, unit="a minute")
                 yield Figure("serve", "CPU of the service for each", own)
+
+
+def warm(machine: Machine) -> Iterator[Figure]:
+    """From a check of one file, sent to a service, to its answer: in a pod of its own, and in one that has waited."""
+    from cluster import IMAGES, TOOLCHAIN, room
+
+    ways: dict[str, dict[str, object]] = {"a pod of its own": {}, "a pod that waited": {"warm": {"enabled": "true"}}}
+    with room() as there:
+        for name, section in ways.items():
+            config = machine.scratch / f"{name}.yaml"
+            config.write_text(
+                json.dumps({"images": list(IMAGES), "kubernetes": {"namespace": there.namespace, **section}})
+            )
+            place = Place("kubernetes", {"KUBECONFIG": os.environ["KUBECONFIG"]}, config)
+            took, more = [], []
+            with _server(place) as server, server.client(120) as client:
+                for round_ in range(1 + machine.rounds(20, 5)):
+                    time.sleep(PAUSE_SECONDS + random.random())
+                    begin = time.perf_counter()
+                    told = client.check({HELLO.name: HELLO.read_text()}, wait=60, toolchains=[TOOLCHAIN]).json
+                    seconds = time.perf_counter() - begin
+                    if round_:  # the first finds none that waits
+                        took.append(seconds)
+                        more.append(seconds - told["results"][0]["duration_seconds"])
+            yield Figure("serve", f"{HELLO.name} in {name}", took)
+            yield Figure("serve", f"more than the compile took, in {name}", more)
 
 
 def _cpu_seconds(pid: int) -> float:

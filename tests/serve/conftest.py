@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.backends import EXAMPLES, OUR_IMAGES, ROLE, Account
+from tests.backends import OUR_IMAGES, ROLE, SERVE_ROLE, Account, objects_in
 from tests.serve.harness import Place, Server
+from tests.serve.replicas import PATIENCE_SECONDS, Replica
 from willitcompile.backends import open_backend
 from willitcompile.errors import BackendUnavailable
 
@@ -55,9 +57,7 @@ def _kubernetes(request: pytest.FixtureRequest, directories: pytest.TempPathFact
     """As the account that the documentation describes."""
     kubeconfig, room = request.getfixturevalue("kubeconfig"), request.getfixturevalue("serving_namespace")
     directory = directories.mktemp("serving")
-    account = Account(kubeconfig, room, "serving", directory).may(
-        ROLE, (EXAMPLES / "kubernetes-serve-role.yaml").read_text()
-    )
+    account = Account(kubeconfig, room, "serving", directory).may(ROLE, SERVE_ROLE)
     config = directory / "config.yaml"
     # What is JSON is YAML too.
     config.write_text(json.dumps({"images": list(OUR_IMAGES), "kubernetes": {"namespace": room, "cpu": "none"}}))
@@ -129,6 +129,50 @@ def real(
 def real_backend(request: pytest.FixtureRequest) -> str:
     """For servers with settings of a test's own."""
     return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def room(kubeconfig: str) -> Iterator[str]:
+    """A restricted namespace of one module's own."""
+    from tests.cluster import kubectl
+
+    name = f"wic-test-{secrets.token_hex(4)}"
+    admin = ("--kubeconfig", kubeconfig)
+    kubectl(*admin, "create", "namespace", name)
+    kubectl(*admin, "label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    try:
+        kubectl(*admin, "wait", "--for=create", "serviceaccount/default", f"--namespace={name}", "--timeout=30s")
+        yield name
+    finally:
+        kubectl(*admin, "delete", "namespace", name, "--wait=false", "--ignore-not-found")
+
+
+@pytest.fixture(scope="module")
+def account(kubeconfig: str, room: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Which may do what the documentation says, and nothing more: a module that needs more has its own."""
+    return Account(kubeconfig, room, "serving", tmp_path_factory.mktemp("serving")).may(ROLE, SERVE_ROLE)
+
+
+@pytest.fixture
+def replica(account: Path, room: str, kubeconfig: str) -> Iterator[Callable[..., Replica]]:
+    """`replica(jobs=1)`: one more. Whatever they leave is forgotten afterwards, and then nothing is there."""
+    from tests.cluster import kubectl
+
+    before = objects_in(kubeconfig, room)
+    opened: list[Replica] = []
+
+    def open_one(**settings: Any) -> Replica:
+        opened.append(Replica(account, room, **settings))
+        return opened[-1]
+
+    yield open_one
+    for each in opened:
+        each.close()
+    kubectl("delete", "jobs", "--selector=managed-by=will-it-compile", f"--namespace={room}")
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while left := objects_in(kubeconfig, room) - before:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
 
 
 def _close(servers: list[Server]) -> None:

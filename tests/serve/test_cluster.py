@@ -2,179 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import secrets
 import signal
 import subprocess
 import sys
-import threading
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 import yaml
 
-from tests.backends import EXAMPLES, OUR_IMAGES, ROLE, Account, objects_in
+from tests.backends import ROLE, SERVE_ROLE, Account, objects_in
 from tests.cluster import kubectl
-from willitcompile.backends import Opening, open_backend
+from tests.serve.replicas import ENDLESS, FINE, WRONG, Replica, check, running, until, verdicts
 from willitcompile.errors import NoAnswer
-from willitcompile.model import MIB, Limits
-from willitcompile.server.checks import Ask, Cell, Check, Kept, QueueFull
-from willitcompile.server.cluster import ClusterService, seen, service
+from willitcompile.server.checks import Kept, QueueFull
+from willitcompile.server.cluster import seen, service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.cluster import Cluster
-    from willitcompile.server.checks import Answer, Standing
 
 pytestmark = pytest.mark.kubernetes
-
-SERVE_ROLE = (EXAMPLES / "kubernetes-serve-role.yaml").read_text()
-FINE, WRONG = b"int fine;\n", b"int wrong = ;\n"
-ENDLESS = b"#if __INCLUDE_LEVEL__ < 190\n#include __FILE__\n#include __FILE__\n#endif\n"
-PATIENCE_SECONDS = 90.0
-KEPT = Kept(600, 1000, 1 << 30)
-
-
-class Watched:
-    """What one replica has done itself."""
-
-    def __init__(self) -> None:
-        self.begun: list[str] = []
-        self.told: list[tuple[str, Answer]] = []
-
-    def started(self, check: Check, number: int, waited: float) -> None:
-        assert waited >= 0
-        self.begun.append(check.id)
-
-    def answered(self, check: Check, number: int, answer: Answer, seconds: float) -> None:
-        self.told.append((check.cells[number].source, answer))
-
-
-class Replica:
-    """One service with a backend, threads and a loop of its own."""
-
-    def __init__(
-        self,
-        kubeconfig: str | Path,
-        namespace: str,
-        *,
-        jobs: int = 4,
-        queue_size: int = 100,
-        keep: Kept = KEPT,
-        **section: Any,
-    ) -> None:
-        self.room = namespace
-        self.before = objects_in(os.environ["KUBECONFIG"], namespace) if "KUBECONFIG" in os.environ else frozenset()
-        options = {"kubernetes": {"namespace": namespace, "cpu": "none", **section}}
-        with pytest.MonkeyPatch.context() as environment:
-            environment.setenv("KUBECONFIG", str(kubeconfig))
-            self.backend: Any = open_backend("kubernetes", Opening(images=OUR_IMAGES, options=options))
-        self.watched = Watched()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        toolchains = self.backend.toolchains()
-        self.service = ClusterService(
-            self.backend,
-            lambda: toolchains,
-            limits=Limits(wall_seconds=60, memory_bytes=384 * MIB),
-            jobs=jobs,
-            queue_size=queue_size,
-            keep=keep,
-            watcher=self.watched,
-        )
-        self.do(self.service.start())
-
-    def do(self, what: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(what, self._loop).result(PATIENCE_SECONDS)
-
-    def submit(self, *checks: Check) -> None:
-        for check in checks:
-            self.do(self.service.submit(check))
-
-    def find(self, check: Check) -> Standing | None:
-        return self.do(self.service.find(check.id))
-
-    def answers(self, check: Check) -> list[Answer]:
-        """When it is over."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        known = 0
-        while True:
-            standing = self.do(self.service.wait(check.id, known, 20))
-            assert standing is not None
-            assert time.monotonic() < deadline, standing
-            if standing.is_over:
-                return [json.loads(standing.answers[number].text) for number in sorted(standing.answers)]
-            known = standing.done
-
-    def close(self) -> None:
-        if not self._loop.is_closed():
-            self.do(self.service.close(0))
-            self.backend.close()
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def check(*sources: bytes, client: str = "somebody", priority: str = "interactive", **more: Any) -> Check:
-    files = {f"{number}.c": source for number, source in enumerate(sources)}
-    cells = tuple(Cell(name, "c", "gcc-13", None) for name in files)
-    return Check(str(uuid4()), client, priority, time.time(), cells, Ask(files), **more)
-
-
-def verdicts(answers: list[Answer]) -> list[str]:
-    return [each.get("verdict", "error") for each in answers]
-
-
-@pytest.fixture(scope="module")
-def room(kubeconfig: str) -> Iterator[str]:
-    name = f"wic-test-{secrets.token_hex(4)}"
-    admin = ("--kubeconfig", kubeconfig)
-    kubectl(*admin, "create", "namespace", name)
-    kubectl(*admin, "label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
-    try:
-        kubectl(*admin, "wait", "--for=create", "serviceaccount/default", f"--namespace={name}", "--timeout=30s")
-        yield name
-    finally:
-        kubectl(*admin, "delete", "namespace", name, "--wait=false", "--ignore-not-found")
-
-
-@pytest.fixture(scope="module")
-def account(kubeconfig: str, room: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Which may do what the documentation says, and nothing more: all of these tests have no more than that."""
-    return Account(kubeconfig, room, "serving", tmp_path_factory.mktemp("serving")).may(ROLE, SERVE_ROLE)
-
-
-@pytest.fixture
-def replica(account: Path, room: str, kubeconfig: str) -> Iterator[Callable[..., Replica]]:
-    """`replica(jobs=1)`: one more. Whatever they leave is forgotten afterwards, and then nothing is there."""
-    before = objects_in(kubeconfig, room)
-    opened: list[Replica] = []
-
-    def open_one(**settings: Any) -> Replica:
-        opened.append(Replica(account, room, **settings))
-        return opened[-1]
-
-    yield open_one
-    for each in opened:
-        each.close()
-    kubectl("delete", "jobs", "--selector=managed-by=will-it-compile", f"--namespace={room}")
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while left := objects_in(kubeconfig, room) - before:
-        assert time.monotonic() < deadline, left
-        time.sleep(0.1)
 
 
 def test_any_replica_answers_for_any_check(replica: Callable[..., Replica]) -> None:
@@ -219,7 +72,7 @@ def test_what_was_wrong_from_the_start_is_told_by_all(replica: Callable[..., Rep
 
 DYING = """
 import os, signal, sys
-from tests.serve.test_cluster import FINE, WRONG, Replica, check
+from tests.serve.replicas import FINE, WRONG, Replica, check
 one = Replica(sys.argv[1], sys.argv[2], jobs=1)
 checks = [check(FINE if number % 2 else WRONG, client=f"client {number}") for number in range(5)]
 one.submit(*checks)
@@ -421,15 +274,3 @@ def test_a_part_of_the_cluster_is_killed_and_started_again(
             told = (two, one)[number % 2].answers(each)
             assert verdicts(told) == ["compiled" if number % 2 else "rejected"]
         until(lambda: one.do(one.service.trouble()) is None)
-
-
-def until(holds: Callable[[], object], seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def running(namespace: str) -> list[str]:
-    ours = ("--selector=managed-by=will-it-compile", "--field-selector=status.phase=Running")
-    return kubectl("get", "pods", *ours, f"--namespace={namespace}", "--output=name").split()

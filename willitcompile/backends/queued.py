@@ -42,7 +42,8 @@ class Queued(NamedTuple):
 
     ticket: Ticket
     state: str
-    """`WAITING`, `RUNNING` or `ENDED`: what becomes of its compile."""
+    """`WAITING`, `RUNNING` or `ENDED`: what becomes of its compile. Where the process that it ran in is gone, it waits
+    again."""
     version: int
     """A later one is greater."""
     answer: str | None = None

@@ -20,7 +20,7 @@ from willitcompile.backends.kubernetes.jobs import Failed, Jobs
 from willitcompile.backends.kubernetes.manifests import Work
 from willitcompile.backends.kubernetes.slices import Slices, Ticket
 from willitcompile.backends.kubernetes.tape import Answers, tape
-from willitcompile.backends.kubernetes.warm import Gone, WarmPod
+from willitcompile.backends.kubernetes.warm import Gone, Lent, WarmPod
 from willitcompile.backends.kubernetes.watch import Watch
 from willitcompile.backends.launcher import MACHINES
 from willitcompile.backends.pool import Pool
@@ -30,7 +30,7 @@ from willitcompile.errors import BackendFailed, Interrupted, WillItCompileError
 from willitcompile.model import MIB, CompileJob, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
     from types import TracebackType
 
     from willitcompile.backends import Opening, Wanted
@@ -151,7 +151,7 @@ class KubernetesBackend:
         asked = f"compile with {job.toolchain}"
         self._images.of(job.toolchain)  # raises ToolchainMissing
         ticket = Ticket(job)
-        kind = _Kind(job.toolchain, job.limits.memory_bytes, job.limits.cpus)
+        kind = _kind(job)
         self._enter()
         try:
             if self._warm is None:
@@ -229,7 +229,14 @@ class KubernetesBackend:
         def work(job_id: str, job: CompileJob) -> tuple[Work, list[bytes]]:
             return self._with_parts(self._work(job_id, [job]), [job])
 
-        return Queue(self._api, self._settings, work)
+        return Queue(self._api, self._settings, work, self._lender(self._warm) if self._warm else None)
+
+    def _lender(self, pool: Pool[WarmPod]) -> Callable[[CompileJob], Lent]:
+        def lend(job: CompileJob) -> Lent:
+            key = _WarmKind(_kind(job), job.argv[0])
+            return Lent(pool.take_ready(key), lambda pod, cancel: self._serve(pod, job, cancel), lambda: pool.done(key))
+
+        return lend
 
     def close(self) -> None:
         with self._changed:
@@ -313,16 +320,21 @@ class KubernetesBackend:
     def _compile_warm(self, pod: WarmPod, job: CompileJob, cancel: CancelToken | None) -> CompileResult | None:
         """In a pod that has waited, and is used up by it; None where it is lost. Raises Cancelled and BackendFailed."""
         try:
-            compiler = self._images.confirm(job, pod.version)
-            outcome = pod.run(job, cancel)
-            image = pod.image()
-        except Gone:
-            pod.discard()
-            return None
+            answer = self._serve(pod, job, cancel)
         except BaseException:
             pod.end(_GONE_SECONDS)
             raise
         pod.discard()
+        return answer
+
+    def _serve(self, pod: WarmPod, job: CompileJob, cancel: CancelToken | None) -> CompileResult | None:
+        """The same, and whoever has the pod ends it."""
+        try:
+            compiler = self._images.confirm(job, pod.version)
+            outcome = pod.run(job, cancel)
+            image = pod.image()
+        except Gone:
+            return None
         if outcome is None:
             return out_of_memory(compiler, image)
         judged = _judged(job, outcome, compiler, image)
@@ -454,6 +466,10 @@ class KubernetesBackend:
             log_bytes=LOG_BYTES + sum(2 * LOG_FACTOR * each.limits.output_bytes for each in jobs),
             client=client_name(),
         )
+
+
+def _kind(job: CompileJob) -> _Kind:
+    return _Kind(job.toolchain, job.limits.memory_bytes, job.limits.cpus)
 
 
 def _judged(job: CompileJob, outcome: Outcome, compiler: str, image: str | None) -> CompileResult | BackendFailed:

@@ -71,6 +71,8 @@ class Place(NamedTuple):
     """Until somebody starts it."""
     needs_pod: bool = True
     """One that needs none has ended as soon as it is made."""
+    may_need_none: bool = False
+    """Whether that may turn out later, while it waits."""
 
 
 class Work(NamedTuple):
@@ -154,6 +156,8 @@ def job(work: Work, owner: str | None = None) -> dict[str, Any]:
         },
         "spec": {
             "backoffLimit": 0,
+            # The number of completions may be changed of these alone.
+            **({"completionMode": "Indexed"} if place and place.may_need_none else {}),
             "completions": 1 if needs_pod else 0,
             "parallelism": 1 if needs_pod else 0,
             "activeDeadlineSeconds": work.seconds,

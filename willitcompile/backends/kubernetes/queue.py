@@ -1,14 +1,16 @@
 """The cluster as a queue that all replicas of a service share: each job is a Job, and nothing else is kept anywhere.
 
-A Job that waits is a suspended one. Its answer is kept in an annotation of it, or in ConfigMaps that it owns, so that
-it outlives its pod, and every replica hears of it through the one watch by which it hears of everything. A Job that was
-cancelled has no time left, and one that never needed a compile wants no pod: so both end, and the cluster deletes them
-like all others.
+A Job that waits is a suspended one. So is one that is compiled in a pod that has waited: its replica claims it, and
+says so again for as long as that runs; else any other has it run in a pod of its own. A Job's answer is kept in an
+annotation of it, or in ConfigMaps that it owns, so that it outlives its pod, and every replica hears of it through the
+one watch by which it hears of everything. A Job that was cancelled has no time left, and one that needs no pod, or none
+any more, wants none: so all of them end, and the cluster deletes them like all others.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import time
 from collections import deque
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from willitcompile.backends import Cancelled, CancelToken
 from willitcompile.backends.containers import out_of_memory
 from willitcompile.backends.kubernetes import manifests, store, troubles
+from willitcompile.backends.kubernetes.alarm import Alarm
 from willitcompile.backends.kubernetes.api.client import ApiError, Stopped, Unreachable
 from willitcompile.backends.kubernetes.jobs import Failed, Jobs
 from willitcompile.backends.kubernetes.manifests import JOB_ID, QUEUE_SESSION, Place, Work
@@ -26,6 +29,7 @@ from willitcompile.backends.kubernetes.records import (
     ANSWERED,
     ASKED_BY,
     CANCELLED,
+    CLAIMED,
     GROUP,
     HINT,
     NUMBER,
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
     from willitcompile.backends.kubernetes.api.client import Api
     from willitcompile.backends.kubernetes.jobs import Made
     from willitcompile.backends.kubernetes.settings import Settings
+    from willitcompile.backends.kubernetes.warm import Lent
     from willitcompile.backends.queued import Queued, Ticket
     from willitcompile.model import CompileResult
 
@@ -59,6 +64,9 @@ INLINE_BYTES = 8 << 10
 """Of an answer, packed, in the annotation: what there is of all Jobs is in the memory of each replica."""
 PATIENCE_SECONDS = 5.0
 """For a server that is away, with whoever waits for an answer to a request of his own."""
+CLAIM_SECONDS, RENEW_SECONDS = 10.0, 3.0
+"""How long a claim is believed that is not heard of again, and how often that is written. Each replica counts from when
+it has heard of it, so their clocks need not agree."""
 _AGAIN_SECONDS = 1.0
 _LOOK_SECONDS = 0.3
 _MOST_TRIES = 20
@@ -71,6 +79,10 @@ _MOST_GONE = 1000
 """Jobs that were deleted, and may be told of once more by whoever changed them just before."""
 _OVER = {"activeDeadlineSeconds": 0}
 """A Job that ends now."""
+_NO_POD = {"completions": 0, "parallelism": 0}
+"""One that has ended well without ever having had a pod."""
+_BEGUN: dict[str, Any] = {"metadata": {"annotations": {CLAIMED: None}}, "spec": {"suspend": False}}
+"""One that runs, in a pod of its own."""
 _NO_JOB = CompileJob("", "", {}, ())
 
 
@@ -86,11 +98,21 @@ class Queue:
         api: Api,
         settings: Settings,
         work: Callable[[str, CompileJob], tuple[Work, list[bytes]]],
+        lend: Callable[[CompileJob], Lent] | None = None,
     ) -> None:
-        """`work` makes of an id and a job what is to be created. It begins with `begin`."""
+        """`work` makes of an id and a job what is to be created; `lend` lends a job a pod that has waited.
+
+        It begins with `begin`.
+        """
         self._api = api
         self._settings = settings
         self._work = work
+        self._lend = lend
+        self._lent: dict[str, Lent] = {}
+        """By job, until its result is there."""
+        self._name = os.urandom(8).hex()
+        """By which it claims jobs."""
+        self._alarm = Alarm(self._overdue)
         self._records: dict[str, Record] = {}
         self._gone: deque[str] = deque(maxlen=_MOST_GONE)
         """The uids of the last that were deleted."""
@@ -113,7 +135,19 @@ class Queue:
         asked = f"submit a job for {job.toolchain}"
         work, parts = self._work(ticket.id, job)
         size = sum(map(len, parts))
-        work = self._placed(work, ticket, keep_seconds, store.question(job), size, waits=not start)
+        lent = self._lend(job) if self._lend and start else None
+        if lent:
+            self._lent[ticket.id] = lent
+        claim = self._claim() if lent and lent.has_pod else None
+        waits = not start or claim is not None
+        work = self._placed(work, ticket, keep_seconds, store.question(job), size, waits=waits, claim=claim)
+        try:
+            self._put(asked, work, parts)
+        except BaseException:
+            self._give_back(ticket.id)
+            raise
+
+    def _put(self, asked: str, work: Work, parts: Sequence[bytes]) -> None:
         made: Made | None = None
         try:
             made = self._jobs.make(work, self._stop, patience=PATIENCE_SECONDS)
@@ -137,12 +171,18 @@ class Queue:
         self._made(asked, made)
 
     def start(self, queued: Queued) -> bool:
-        def change(now: Queued) -> dict[str, Any] | None:
-            return {"spec": {"suspend": False}} if now.state == WAITING and not now.is_settled else None
+        def change(now: Record) -> dict[str, Any] | None:
+            return _BEGUN if now.queued.state == WAITING and not now.queued.is_settled else None
 
         return self._changed(f"start the job {queued.id}", queued, change)
 
     def result(self, queued: Queued, cancel: CancelToken) -> CompileResult:
+        try:
+            return self._awaited(queued, cancel)
+        finally:
+            self._give_back(queued.id)
+
+    def _awaited(self, queued: Queued, cancel: CancelToken) -> CompileResult:
         asked = f"compile the job {queued.id}"
         refused_at: float | None = None
         while True:
@@ -199,8 +239,8 @@ class Queue:
         return unpack("".join(texts))
 
     def cancel(self, queued: Queued) -> None:
-        def change(now: Queued) -> dict[str, Any] | None:
-            if now.is_settled or now.state == ENDED:
+        def change(now: Record) -> dict[str, Any] | None:
+            if now.queued.is_settled or now.queued.state == ENDED:
                 return None
             # Kueue would hold a Job back again that it has not let go itself, and ends this one when it does.
             started = {} if self.starts_itself else {"suspend": False}
@@ -233,7 +273,11 @@ class Queue:
         return None if self._view.is_complete else "the cluster has not said yet which jobs there are"
 
     def close(self) -> None:
+        self._unclaim()
         self._stop.cancel()
+        self._alarm.close()
+        for job_id in list(self._lent):
+            self._give_back(job_id)
         self._jobs.interrupt()
         self._view.close()
         self._watch.close()
@@ -250,6 +294,7 @@ class Queue:
             for job_id in gone:
                 if record := self._records.pop(job_id, None):
                     self._gone.append(record.owner)
+                self._alarm.unset(job_id)
                 self._watch.forget(job_id)
             if news or gone:
                 self._heard(news, gone)
@@ -263,6 +308,10 @@ class Queue:
         if not is_same and record.owner in self._gone:
             return False
         self._records[job_id] = record
+        if record.claim is None or record.queued.is_settled:
+            self._alarm.unset(job_id)
+        else:
+            self._alarm.set(job_id, RENEW_SECONDS if self._is_own(record) else CLAIM_SECONDS)
         if record.queued.is_settled:
             self._watch.forget(job_id)
         elif record.queued.state == RUNNING:
@@ -278,6 +327,49 @@ class Queue:
         """What a request was answered is heard like all else."""
         self._take([record], [])
 
+    # ---- what is claimed
+
+    def _claim(self) -> str:
+        return f"{self._name} {time.time():.3f}"
+
+    def _is_own(self, record: Record) -> bool:
+        """Whether this replica has claimed it, and it has no answer yet."""
+        is_open = not record.queued.is_settled
+        return is_open and record.claim is not None and record.claim.startswith(self._name)
+
+    def _overdue(self, job_id: str) -> None:
+        """A claim is to be written again, or is believed no longer, and then its job waits."""
+        if (record := self._record(job_id)) is None or record.claim is None:
+            return
+        if self._is_own(record):
+            claimed = {"metadata": {"annotations": {CLAIMED: self._claim()}}}
+            try:
+                self._change(record.queued, lambda now: claimed if self._is_own(now) else None)
+            except (ApiError, Unreachable, Stopped, BackendUnavailable):
+                self._alarm.set(job_id, _AGAIN_SECONDS)
+            return
+        with self._lock:
+            if self._records.get(job_id) is record:
+                waits = record.queued._replace(state=WAITING)
+                self._records[job_id] = record._replace(queued=waits)
+                self._heard([waits], [])
+
+    def _unclaim(self) -> None:
+        """At the end: what runs here is to run in pods of its own."""
+        for record in [each for each in list(self._records.values()) if self._is_own(each)]:
+            try:
+                self._run(record.queued)
+            except (ApiError, Unreachable, Stopped, BackendUnavailable):
+                return  # their claims are believed for a moment more
+
+    def _run(self, queued: Queued) -> None:
+        """Have a claimed one run in a pod of its own. Raises ApiError, Unreachable and Stopped."""
+        self._change(queued, lambda now: _BEGUN if self._is_own(now) else None)
+
+    def _give_back(self, job_id: str) -> None:
+        if lent := self._lent.pop(job_id, None):
+            lent.end()
+
     # ---- what is made and changed
 
     def _placed(
@@ -289,6 +381,7 @@ class Queue:
         size: int,
         *,
         waits: bool = True,
+        claim: str | None = None,
         answer: str | None = None,
     ) -> Work:
         labels = {GROUP: ticket.group, PRIORITY: ticket.priority}
@@ -298,9 +391,12 @@ class Queue:
             SUBMITTED: f"{ticket.submitted:.3f}",
             ABOUT: ticket.about,
             SIZE: str(size),
+            **({} if claim is None else {CLAIMED: claim}),
             **({} if answer is None else {ANSWER: answer, ANSWERED: f"{ticket.submitted:.3f}"}),
         }
-        place = Place(labels, annotations, keep_seconds, waits, needs_pod=answer is None)
+        place = Place(
+            labels, annotations, keep_seconds, waits, needs_pod=answer is None, may_need_none=claim is not None
+        )
         return work._replace(session=QUEUE_SESSION, client=None, question=question, place=place)
 
     def _made(self, asked: str, made: Made) -> None:
@@ -337,11 +433,15 @@ class Queue:
 
         kept = {ANSWER: packed, ANSWERED: f"{time.time():.3f}"}
 
-        def change(now: Queued) -> dict[str, Any] | None:
-            if now.is_settled:
+        def change(now: Record) -> dict[str, Any] | None:
+            if now.queued.is_settled:
                 return None
-            # What has its answer and runs yet will not end by itself: its pod cannot start.
-            over = {"spec": _OVER} if now.state == RUNNING and self._is_stuck(now.id) else {}
+            over: dict[str, Any] = {}
+            if now.claim is not None:
+                over = {"spec": _NO_POD}
+            elif now.queued.state == RUNNING and self._is_stuck(now.queued.id):
+                # It has its answer and will not end by itself: its pod cannot start.
+                over = {"spec": _OVER}
             return {"metadata": {"annotations": kept}, **over}
 
         if self._change(queued, change, tells=False):
@@ -375,13 +475,13 @@ class Queue:
                     raise
         return f"{PARTS}{len(pieces)}:{once}"
 
-    def _changed(self, asked: str, queued: Queued, change: Callable[[Queued], dict[str, Any] | None]) -> bool:
+    def _changed(self, asked: str, queued: Queued, change: Callable[[Record], dict[str, Any] | None]) -> bool:
         try:
             return self._change(queued, change)
         except (ApiError, Unreachable, Stopped) as error:
             raise troubles.told(asked, error, self._api.access) from error
 
-    def _change(self, queued: Queued, change: Callable[[Queued], dict[str, Any] | None], *, tells: bool = True) -> bool:
+    def _change(self, queued: Queued, change: Callable[[Record], dict[str, Any] | None], *, tells: bool = True) -> bool:
         """Change a Job as it is now; False where `change` wants nothing of that any more, or it is not there.
 
         Others change it too, so what it was is named, and looked at again where it is that no longer. Raises ApiError,
@@ -389,7 +489,7 @@ class Queue:
         """
         record = self._record(queued.id)
         for _ in range(_MOST_TRIES):
-            if record is None or (body := change(record.queued)) is None:
+            if record is None or (body := change(record)) is None:
                 return False
             was = {"uid": record.owner, "resourceVersion": str(record.queued.version)}
             body = {**body, "metadata": {**body.get("metadata", {}), **was}}
@@ -443,9 +543,16 @@ class Queue:
             if found is None:
                 raise Unreachable("its pod has not ended yet")
             return found
-        if record.queued.state == WAITING:
+        if record.queued.state == WAITING or (record.claim is not None and not self._is_own(record)):
             self._watch.changed(_LOOK_SECONDS)
             raise Unreachable("it waits")
+        if record.claim is not None:
+            lent = self._lent.get(job_id)
+            found = lent.compile(cancel) if lent else None
+            if found is not None:
+                return found
+            self._run(record.queued)
+            return self._result(job_id, cancel)
         return self._follow(record, cancel)
 
     def _follow(self, record: Record, cancel: CancelToken) -> CompileResult:

@@ -32,6 +32,8 @@ ANSWER = "will-it-compile/answer"
 """The answer, packed, or `PARTS` and which ConfigMaps have it."""
 ANSWERED = "will-it-compile/answered"
 CANCELLED = "will-it-compile/cancelled"
+CLAIMED = "will-it-compile/claimed"
+"""Of a suspended one, which replica compiles it in a pod that has waited, and when it last said so."""
 SIZE = "will-it-compile/bytes"
 """Of what it compiles, packed."""
 """Annotations, as is `NUMBER`."""
@@ -62,6 +64,8 @@ class Record(NamedTuple):
     """How long it may take in all."""
     parts: int
     """ConfigMaps of what it compiles."""
+    claim: str | None = None
+    """See `CLAIMED`; None of one that has been started, or never was claimed."""
 
 
 def read(document: object) -> Record | None:
@@ -87,9 +91,10 @@ def _read(document: Any) -> Record:
     if not is_ours or ticket.id != job_id or metadata["name"] != manifests.name_of(job_id):
         raise ValueError(job_id)
     answered, cancelled = annotations.get(ANSWERED), annotations.get(CANCELLED)
+    claim = str(annotations[CLAIMED]) if spec.get("suspend") and CLAIMED in annotations else None
     queued = Queued(
         ticket,
-        _state(spec, status),
+        _state(status, waits=bool(spec.get("suspend")) and claim is None),
         int(metadata["resourceVersion"]),
         annotations.get(ANSWER),
         None if answered is None else _time(answered),
@@ -100,7 +105,7 @@ def _read(document: Any) -> Record:
     )
     question = store.asked(document, job_id)
     parts = -(-_whole(annotations[SIZE], MOST_PARTS * PART_BYTES) // PART_BYTES)
-    return Record(queued, str(metadata["uid"]), question, int(spec["activeDeadlineSeconds"]), parts)
+    return Record(queued, str(metadata["uid"]), question, int(spec["activeDeadlineSeconds"]), parts, claim)
 
 
 def _size(annotations: dict[str, str]) -> int:
@@ -128,11 +133,11 @@ def _time(text: str) -> float:
     return seconds
 
 
-def _state(spec: dict[str, Any], status: dict[str, Any]) -> str:
+def _state(status: dict[str, Any], *, waits: bool) -> str:
     for condition in status.get("conditions") or ():
         if condition.get("type") in _FINISHED and condition.get("status") == "True":
             return ENDED
-    return WAITING if spec.get("suspend") else RUNNING
+    return WAITING if waits else RUNNING
 
 
 def _ended(status: dict[str, Any]) -> float | None:

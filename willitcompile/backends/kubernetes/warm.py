@@ -21,7 +21,7 @@ from willitcompile.backends.kubernetes.tape import ASKING, question, unit
 from willitcompile.backends.launcher import BrokenProtocolError, Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from willitcompile.backends import CancelToken
     from willitcompile.backends.kubernetes.api.client import Api
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from willitcompile.backends.kubernetes.manifests import Work
     from willitcompile.backends.kubernetes.pods import Pod
     from willitcompile.backends.kubernetes.watch import Watch
-    from willitcompile.model import CompileJob
+    from willitcompile.model import CompileJob, CompileResult
 
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 """The newest first. They differ in how stdin is closed, which is done here by ending the connection."""
@@ -188,6 +188,43 @@ class WarmPod:
     def _why(self, text: str) -> str:
         said = self._stderr.decode(errors="backslashreplace").strip()
         return f"{text}: {said}" if said else text
+
+
+class Lent:
+    """What a job of the queue is lent: a pod that has waited, or none where none did."""
+
+    def __init__(
+        self,
+        pod: WarmPod | None,
+        serve: Callable[[WarmPod, CancelToken], CompileResult | None],
+        done: Callable[[], None],
+    ) -> None:
+        """`serve` compiles the job in a pod, and is None where that is lost; `done` tells who lent it."""
+        self._pod = pod
+        self._serve = serve
+        self._done = done
+
+    @property
+    def has_pod(self) -> bool:
+        return self._pod is not None
+
+    def compile(self, cancel: CancelToken) -> CompileResult | None:
+        """None where there is no pod any more, or it is lost. Raises Cancelled, BackendFailed, and ApiError."""
+        pod = self._pod
+        try:
+            return self._serve(pod, cancel) if pod else None
+        finally:
+            self._discard()
+
+    def end(self) -> None:
+        """Give it back, once; also while it compiles, which ends with that."""
+        self._discard()
+        self._done()
+
+    def _discard(self) -> None:
+        pod, self._pod = self._pod, None
+        if pod:
+            pod.discard()
 
 
 def _attach(api: Api, pod: str) -> Any:

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from tests.unit.backends.kubernetes.server import Heard, Server, access_to, chunks, refused, said
 from tests.unit.backends.kubernetes.test_watch import event, lasting, wait_for
-from willitcompile.backends.kubernetes import manifests, store
+from willitcompile.backends.kubernetes import manifests, queue, store
+from willitcompile.backends.kubernetes.alarm import Alarm
 from willitcompile.backends.kubernetes.api import client
 from willitcompile.backends.kubernetes.api.client import Api
 from willitcompile.backends.kubernetes.manifests import Place, Work
 from willitcompile.backends.kubernetes.queue import Queue
-from willitcompile.backends.kubernetes.records import ANSWER, ANSWERED, CANCELLED, View, pack, read, unpack
+from willitcompile.backends.kubernetes.records import ANSWER, ANSWERED, CANCELLED, CLAIMED, View, pack, read, unpack
 from willitcompile.backends.kubernetes.settings import Settings
 from willitcompile.backends.queued import ENDED, RUNNING, WAITING, Queued, Ticket
 from willitcompile.errors import BackendFailed
@@ -113,6 +114,19 @@ def test_its_state(suspended: bool, status: dict[str, Any], state: str) -> None:
     there = document(status=status)
     there["spec"]["suspend"] = suspended
     assert record(read(there)).queued.state == state
+
+
+def test_one_that_a_pod_compiles_which_has_waited_runs_until_it_has_its_own() -> None:
+    made = manifests.job(work(may_need_none=True))["spec"]
+    assert (made["suspend"], made["completionMode"], made["completions"]) == (True, "Indexed", 1)
+    claimed = document(**{CLAIMED: "someone 1.5"})
+    assert record(read(claimed)).queued.state == RUNNING
+    assert record(read(claimed)).claim == "someone 1.5"
+    claimed["spec"]["suspend"] = False
+    assert record(read(claimed)).claim is None
+    claimed["spec"]["suspend"] = True
+    claimed["status"] = over("Complete")
+    assert record(read(claimed)).queued.state == ENDED
 
 
 def test_what_came_of_it() -> None:
@@ -329,6 +343,54 @@ def test_one_that_is_gone_is_not_to_be_started_again_and_again() -> None:
         assert queue.start(jobs["a-7"]) is False
         assert not jobs
         queue.close()
+
+
+def test_a_claim_that_is_not_heard_of_again_is_believed_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "CLAIM_SECONDS", 0.05)
+    jobs: dict[str, Queued] = {}
+    with Server(Cluster(document(**{CLAIMED: "someone 1.5"})).answer) as server, Api(access_to(server)) as api:
+        own = opened(api, jobs)
+        wait_for(lambda: jobs["a-7"].state == WAITING)
+        assert not any(heard.method == "PATCH" for heard in server.heard)
+        # Whoever starts it says so in the same breath.
+        own.start(jobs["a-7"])
+        (change,) = [json.loads(heard.body) for heard in server.heard if heard.method == "PATCH"]
+        assert change["spec"] == {"suspend": False}
+        assert change["metadata"]["annotations"] == {CLAIMED: None}
+        assert change["metadata"]["resourceVersion"] == "5"
+        own.close()
+
+
+def test_what_was_claimed_and_is_answered_needs_no_pod() -> None:
+    jobs: dict[str, Queued] = {}
+    with Server(Cluster(document(**{CLAIMED: "someone 1.5"})).answer) as server, Api(access_to(server)) as api:
+        own = opened(api, jobs)
+        own.keep(jobs["a-7"], "an answer")
+        (change,) = [json.loads(heard.body) for heard in server.heard if heard.method == "PATCH"]
+        assert change["spec"] == {"completions": 0, "parallelism": 0}
+        own.close()
+
+
+class TestAlarm:
+    def test_it_tells_what_is_due_in_order_and_once(self) -> None:
+        told: list[str] = []
+        alarm = Alarm(told.append)
+        for job_id, seconds in (("never", 60.0), ("second", 0.1), ("first", 0.05), ("unset", 0.02), ("anew", 0.01)):
+            alarm.set(job_id, seconds)
+        alarm.unset("unset")
+        alarm.unset("nothing")
+        alarm.set("anew", 0.15)
+        wait_for(lambda: len(told) == 3)
+        alarm.close()
+        assert told == ["first", "second", "anew"]
+
+    def test_it_does_not_begin_once_it_is_closed(self) -> None:
+        told: list[str] = []
+        alarm = Alarm(told.append)
+        alarm.close()
+        before = threading.active_count()
+        alarm.set("late", 0.0)
+        assert (threading.active_count(), told) == (before, [])
 
 
 def test_an_answer_that_cannot_be_kept_fills_no_store() -> None:
