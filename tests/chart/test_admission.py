@@ -166,7 +166,7 @@ def _security(of: str, **more: object) -> Change:
 WEAKER: dict[str, tuple[Change, str]] = {
     "a privileged container": (privileged, ".containers[0].securityContext has to be privileged: false"),
     "a hostPath": (host_path, ".volumes may be"),
-    "a foreign image": (_container(image="example.org/gcc:13"), ".containers[0].image has to begin with will-it-comp"),
+    "a foreign image": (_container(image="example.org/gcc:13"), ".containers[0].image has to be will-it-compile/gcc:"),
     "an image of another repository": (_container(image="will-it-compile/gcc-evil:13"), ".containers[0].image has to"),
     "no limit of memory": (_without_limit("memory"), ".containers[0].resources.limits has to name each of cpu, memory"),
     "no limit of cpu": (_without_limit("cpu"), ".containers[0].resources.limits has to name each of cpu, memory"),
@@ -281,7 +281,7 @@ def test_the_policy_refuses_to_debug_a_pod(released: Release) -> None:
         "--subresource=ephemeralcontainers",
         f"--patch={json.dumps(more)}",
     )
-    assert "spec: a compile has no ephemeralContainers" in released.refusal(*patch)
+    assert re.search("spec: a compile has no .*ephemeralContainers", released.refusal(*patch))
 
 
 def test_the_policy_says_what_the_page_on_hardening_says(released: Release) -> None:
@@ -324,7 +324,7 @@ def test_a_job_without_a_pod_gets_none_later(released: Release) -> None:
     kubectl("create", "--filename=-", f"--namespace={released.namespace}", input=json.dumps(settled))
     body = json.dumps({"spec": {"completions": 1, "parallelism": 1}})
     said = released.refusal("patch", "job", "compile-settled", "--type=merge", f"--patch={body}")
-    assert "spec.template.spec.containers[0].image has to begin with" in said
+    assert "spec.template.spec.containers[0].image has to be" in said
 
 
 VALUES: dict[str, tuple[Document, Document]] = {
@@ -342,7 +342,7 @@ VALUES: dict[str, tuple[Document, Document]] = {
     "nodes and runtime": (
         {
             "registry": "registry.example.org",
-            "admissionPolicy": {"enabled": True, "allowedImages": ["registry.example.org/"]},
+            "admissionPolicy": {"enabled": True, "allowedImages": ["registry.example.org/*"]},
             "runtimeClassName": "gvisor",
             "serviceAccountName": "compiler",
             "priorityClass": {"name": "low"},
@@ -371,7 +371,7 @@ def test_the_policy_wants_what_the_service_is_told_by_the_same_values(
     with _released(helm, kubeconfig, tmp_path, {"admissionPolicy": {"enabled": True}, **compiles}) as release:
         told = release.made(image="registry.example.org/gcc:13")
         assert release.refusal("create", document=told) == ""
-        assert "image has to begin with r" in release.refusal("create", document=release.made())
+        assert "image has to be r" in release.refusal("create", document=release.made())
         for field, message in missing.items():
             changed = copy.deepcopy(told)
             del _pod(changed)["spec"][field]

@@ -227,6 +227,10 @@ TOGETHER = {
     "use tokens: there is none": {"tokens": {"enabled": True}},
     "use a ServiceAccount that is there: it is not named": {"serviceAccount": {"create": False}},
     "make a namespace for compiles: it has no name of its own": {"compile": {"namespace": {"create": True}}},
+    "use an autoscaler: its least is more than its most": {"autoscaling": {"enabled": True, "minReplicas": 21}},
+    "use a budget for disruptions: it keeps 2 pods of 1, so that no node with one could ever be drained": {
+        "podDisruptionBudget": {"enabled": True}
+    },
     "keep pods warm: compile.warm.min is more than compile.warm.max": {
         "compile": {"warm": {"enabled": True, "min": 9, "max": 2}}
     },

@@ -16,6 +16,7 @@ import yaml
 from tests.chart.helm import CHART, VALUE_FILES
 from tests.chart.installation import Installation
 from tests.cluster.build import KUBECTL
+from tests.serve.harness import until
 from willitcompile import __version__
 from willitcompile.server.tokens import line
 
@@ -49,7 +50,11 @@ def settings(values: str, installation: Installation) -> dict[str, Any]:
     if values == "default":
         return {"compile": {"registry": "will-it-compile"}}
     return {
-        "compile": {"registry": "will-it-compile", "namespace": {"name": installation.compiles}},
+        "compile": {
+            "registry": "will-it-compile",
+            "namespace": {"name": installation.compiles},
+            "warm": {"enabled": True, "max": 1},
+        },
         "preStopSeconds": 2,
         "tests": {"tokenSecret": "token-of-the-test"},
     }
@@ -150,6 +155,21 @@ def test_who_has_no_token_gets_nothing(release: Release) -> None:
                 assert client.call(method, path, {"files": RIGHT}, **headers).status == 401
         assert client.call("GET", "/ready", Authorization="").status == 200
         assert client.call("GET", "/metrics").status == 200
+
+
+@pytest.mark.parametrize("release", ["production"], indirect=True)
+def test_a_compile_is_served_by_a_pod_that_has_waited(release: Release) -> None:
+    """With all that guards the namespace turned on: the first ask for one, and one of the next finds it."""
+    installation = release.installation
+
+    def is_served(client: Client) -> bool:
+        job = client.checked(RIGHT, toolchains=["gcc-13"])["id"] + "-0"
+        pods = installation.get("pods", f"--selector=job-id={job}", f"--namespace={installation.compiles}")["items"]
+        return not pods
+
+    # Each asks the same replica: the pods that wait are its own.
+    with installation.reached(installation.pod_names(REPLICAS["production"])[0]) as client:
+        until(lambda: is_served(client))
 
 
 def test_what_is_uninstalled_leaves_nothing(release: Release) -> None:

@@ -219,6 +219,17 @@ seccompProfile:
 {{- fail "\n\nuse a ServiceAccount that is there: it is not named\nset serviceAccount.name, or let serviceAccount.create be true" }}
 {{- end }}
 {{- end }}
+{{- with .Values.autoscaling }}
+{{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) }}
+{{- fail "\n\nuse an autoscaler: its least is more than its most\nset autoscaling.minReplicas to autoscaling.maxReplicas or less" }}
+{{- end }}
+{{- end }}
+{{- with .Values.podDisruptionBudget }}
+{{- $pods := ternary $.Values.autoscaling.minReplicas $.Values.replicaCount $.Values.autoscaling.enabled }}
+{{- if and .enabled (not (kindIs "string" .minAvailable)) (ge (int .minAvailable) (int $pods)) }}
+{{- fail (printf "\n\nuse a budget for disruptions: it keeps %d pods of %d, so that no node with one could ever be drained\nset podDisruptionBudget.minAvailable to less, or replicaCount to more" (int .minAvailable) (int $pods)) }}
+{{- end }}
+{{- end }}
 {{- with .Values.compile }}
 {{- if and .namespace.create (or (not .namespace.name) (eq .namespace.name $.Release.Namespace)) }}
 {{- fail "\n\nmake a namespace for compiles: it has no name of its own\nset compile.namespace.name to another one than the release's" }}
