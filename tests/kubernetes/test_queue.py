@@ -207,14 +207,15 @@ def test_all_of_it_goes_with_what_it_belongs_to(hear: Callable[..., Heard], room
     done = one.submit(FINE)
     assert one.result(done).verdict is Verdict.COMPILED
     assert one.queue.keep(one.jobs[done], "it compiles")
-    one.submit(ENDLESS, memory_bytes=4096 * MIB)
+    runs = one.submit(ENDLESS, memory_bytes=4096 * MIB)
     until(lambda: running(room))
-    one.submit(FINE, start=False)
+    waits = one.submit(FINE, start=False)
     kubectl("delete", "configmap", "everything", f"--namespace={room}")
-    one.submit(FINE, start=False)
-    until(lambda: not one.jobs)
+    comes = one.submit(FINE, start=False)
+    until(lambda: not {done, runs, waits, comes} & set(one.jobs), 60)
     until(
-        lambda: not kubectl("get", "pods,configmaps", "--selector=managed-by", f"--namespace={room}", "--output=name")
+        lambda: not kubectl("get", "pods,configmaps", "--selector=managed-by", f"--namespace={room}", "--output=name"),
+        60,
     )
 
 

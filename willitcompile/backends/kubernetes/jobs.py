@@ -238,11 +238,13 @@ class Jobs:
         answers: Callable[[], Answers],
         heard: Callable[[Answers], None],
         cancel: CancelToken | None = None,
+        look: Callable[[], None] = lambda: None,
     ) -> None:
         """Read the log of a pod that has started until every unit has answered.
 
         `answers` makes a new reader, as each request tells a log from its beginning; `heard` is called with it
-        whenever there may be more. Raises Failed, ApiError, Unreachable, Stopped and Cancelled.
+        whenever there may be more. Raises Failed, ApiError, Unreachable, Stopped and Cancelled, and what `look` does,
+        which is called before a log is asked for again.
         """
         query = {"container": CONTAINER, "follow": "true"}
         path = f"{self._core}/pods/{pod.name}/log"
@@ -284,6 +286,7 @@ class Jobs:
                 raise self._end(work, known, why)
             elif now > deadline:
                 raise Failed(Trouble("deadline", f"does not end{': ' if why else ''}{why}"), work.name, pod.name)
+            look()
             self._watch.wait(work.id, lambda now, known=known: now != known, _AGAIN_SECONDS, cancel)  # type: ignore[misc]
 
     def _bear(self, work: Work, pod: Pod, away: ApiError | Unreachable, seconds: float) -> None:

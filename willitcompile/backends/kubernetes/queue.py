@@ -575,7 +575,7 @@ class Queue:
             said = answers
 
         try:
-            self._jobs.follow(work, pod, lambda: Answers(limits), heard, cancel)
+            self._jobs.follow(work, pod, lambda: Answers(limits), heard, cancel, look)
         except Failed as failure:
             if failure.trouble.kind != "out-of-memory":
                 raise
