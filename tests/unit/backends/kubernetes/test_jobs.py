@@ -104,6 +104,10 @@ def followed(jobs: Jobs, work: Work, cancel: CancelToken | None = None) -> Answe
     return seen[-1]
 
 
+class Enough(Exception):
+    """Nobody wants its answers any more."""
+
+
 def failure(jobs: Jobs, work: Work) -> Failed:
     with pytest.raises(Failed) as caught:
         followed(jobs, work)
@@ -139,6 +143,23 @@ class TestCreate:
         with acting(scene) as (jobs, work):
             jobs.create(work._replace(parts=2), [b"a", b"b"])
         assert scene.heard == ["POST jobs", "POST configmaps", "POST configmaps"]
+
+    def test_what_all_belong_to_is_asked_for_once(self) -> None:
+        bodies: list[dict[str, Any]] = []
+
+        def make(connection: socket.socket, heard: Heard) -> object:
+            bodies.append(json.loads(heard.body))
+            connection.sendall(made())
+            return True
+
+        owner = said(json.dumps({"metadata": {"name": "everything", "uid": "u-9"}}).encode())
+        scene = Scene(get_configmaps=[owner, refused(404, "NotFound")], post_jobs=[make], post_configmaps=[made()])
+        with acting(scene, owner="everything") as (jobs, work):
+            jobs.create(work, [b"a"])
+            jobs.create(work, [b"a"])
+        assert scene.heard.count("GET configmaps") == 1
+        belongs = {"apiVersion": "v1", "kind": "ConfigMap", "name": "everything", "uid": "u-9"}
+        assert [each["metadata"]["ownerReferences"] for each in bodies] == [[belongs]] * 2
 
     def test_what_exists_was_made_by_the_try_before(self) -> None:
         there = There()
@@ -400,3 +421,20 @@ def test_a_job_without_conditions_is_not_late(document: object) -> None:
     assert out_of_time(document) is None
     assert out_of_time({"status": {"conditions": [None, 7, {"reason": ["DeadlineExceeded"]}]}}) is None
     assert out_of_time({"status": {"conditions": [None, DEADLINE]}}) == OUT_OF_TIME
+
+
+def test_a_log_is_not_asked_for_again_where_nobody_wants_it() -> None:
+    """As that of a compile that was cancelled, whose pod is not told of any more."""
+    scene = Scene(get_log=[refused(400, "BadRequest")])
+    wanted = iter([True, False])
+
+    def look() -> None:
+        if not next(wanted):
+            raise Enough
+
+    with acting(scene) as (jobs, work):
+        scene.happens(running())
+        pod_of_it = jobs.started(work)
+        with pytest.raises(Enough):
+            jobs.follow(work, pod_of_it, lambda: Answers([1000]), lambda _: None, look=look)
+    assert scene.heard == ["GET log"] * 2
