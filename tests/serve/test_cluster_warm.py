@@ -222,7 +222,7 @@ def test_who_was_thought_to_be_gone_does_no_harm(
 
 def test_a_pod_that_is_lost_is_made_good_by_the_job(replica: Callable[..., Replica]) -> None:
     one = ready(replica(**WARM), named(FINE)[0])
-    asked, name = named(SLOW)
+    asked, name = named(SLOWER)
     one.submit(asked)
     until(lambda: compiles(name))
     kubectl("delete", *others(one), f"--namespace={one.room}", "--wait=false")
