@@ -18,7 +18,7 @@ import tarfile
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from willitcompile.backends.docker.engine import EngineError, Gone
+from willitcompile.backends.docker.engine import SIGNAL_SECONDS, EngineError, Gone
 from willitcompile.backends.docker.leftovers import wait_for_removal
 from willitcompile.backends.docker.ready import inspect
 from willitcompile.backends.docker.registry import pull, registry_of
@@ -35,7 +35,6 @@ _TAIL = 15
 _SILENT_SECONDS = 1800.0
 """A step may print nothing while it compiles Go's standard library."""
 _END_SECONDS = 20.0
-_SIGNAL_SECONDS = 0.5
 
 _STEP = re.compile(r"(?:Step (\d+/\d+) : |#\d+ \[(?:\S+ )?(\d+/\d+)\] )(.*)")
 _CODE = re.compile(r"(?:non-zero code|exit code): (\d+)\b")
@@ -242,13 +241,12 @@ def _by_buildx(engine: Engine, argv: Sequence[str], heard: Callable[[str], None]
 
 
 def _read_lines(pipe: int) -> Iterator[str]:
-    """Python would hear of a signal that comes just before it reads only when there is something to read: so it waits a
-    little, often."""
+    """What a program prints, without the ends of its lines, until it ends."""
     waiting = select.poll()
     waiting.register(pipe, select.POLLIN)
     rest = b""
     while True:
-        while not waiting.poll(_SIGNAL_SECONDS * 1000):
+        while not waiting.poll(SIGNAL_SECONDS * 1000):
             continue
         data = os.read(pipe, 65536)
         # A last line may have no end.

@@ -39,7 +39,8 @@ CONNECT_SECONDS = 3.0
 GREETING_SECONDS = 10.0
 ANSWER_SECONDS = 120.0
 """A daemon that starts 200 containers at once may take a minute for one."""
-_SIGNAL_SECONDS = 0.5
+SIGNAL_SECONDS = 0.5
+"""The longest wait at a time: Python hears of a signal that comes just before a wait only when that is over."""
 _MOST_BYTES = 64 << 20
 _MOST_HEAD_BYTES = 64 << 10
 
@@ -409,18 +410,15 @@ def _lines(connection: Connection, seconds: float) -> Iterator[bytes]:
 
 
 def _patiently(connection: Connection, seconds: float) -> bytes:
-    """What comes next, which may take half an hour. Raises OSError.
-
-    Python would hear of a signal that comes just before it waits only when it has waited: so it waits a little, often.
-    """
+    """What comes next, which may take half an hour. Raises OSError."""
     deadline = time.monotonic() + seconds
     while True:
         left = deadline - time.monotonic()
-        connection.settimeout(max(0.001, min(left, _SIGNAL_SECONDS)))
+        connection.settimeout(max(0.001, min(left, SIGNAL_SECONDS)))
         try:
             return connection.recv(65536)
         except TimeoutError:
-            if left <= _SIGNAL_SECONDS:
+            if left <= SIGNAL_SECONDS:
                 raise
 
 
