@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -72,9 +73,9 @@ PLACES: dict[str, Callable[[pytest.FixtureRequest, pytest.TempPathFactory], Plac
 }
 
 
-@pytest.fixture(scope="session")
-def serving_namespace(kubeconfig: str) -> Iterator[str]:
-    """A restricted namespace of the servers' own: results stay there, which other tests would take for litter."""
+@contextmanager
+def _restricted(kubeconfig: str, *deletion: str) -> Iterator[str]:
+    """A namespace for pods that pass Pod Security at its strictest level; `deletion` are options of its end."""
     from tests.cluster import kubectl
 
     name = f"wic-test-{secrets.token_hex(4)}"
@@ -85,7 +86,14 @@ def serving_namespace(kubeconfig: str) -> Iterator[str]:
         admin("wait", "--for=create", "serviceaccount/default", f"--namespace={name}", "--timeout=30s")
         yield name
     finally:
-        admin("delete", "namespace", name, "--timeout=60s")
+        admin("delete", "namespace", name, *deletion)
+
+
+@pytest.fixture(scope="session")
+def serving_namespace(kubeconfig: str) -> Iterator[str]:
+    """A restricted namespace of the servers' own: results stay there, which other tests would take for litter."""
+    with _restricted(kubeconfig, "--timeout=60s") as name:
+        yield name
 
 
 @pytest.fixture
@@ -134,17 +142,8 @@ def real_backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def room(kubeconfig: str) -> Iterator[str]:
     """A restricted namespace of one module's own."""
-    from tests.cluster import kubectl
-
-    name = f"wic-test-{secrets.token_hex(4)}"
-    admin = ("--kubeconfig", kubeconfig)
-    kubectl(*admin, "create", "namespace", name)
-    kubectl(*admin, "label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
-    try:
-        kubectl(*admin, "wait", "--for=create", "serviceaccount/default", f"--namespace={name}", "--timeout=30s")
+    with _restricted(kubeconfig, "--wait=false", "--ignore-not-found") as name:
         yield name
-    finally:
-        kubectl(*admin, "delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture(scope="module")
