@@ -214,6 +214,14 @@ class SourceUnit(NamedTuple):
     `workdir` is the directory that the user is in."""
 
 
+class Expectation(NamedTuple):
+    """What a source says of its own compile, in a comment. See `willitcompile.expectations`."""
+
+    verdict: Verdict
+    text: str = ""
+    """What the compiler's messages are to hold; empty for whatever they say."""
+
+
 class CheckResult(NamedTuple):
     """The answer for one source unit, one toolchain and one standard."""
 
@@ -235,9 +243,22 @@ class CheckResult(NamedTuple):
     limits: Limits = Limits()
     """Within which it was compiled."""
 
+    expected: Expectation | None = None
+    """None where the source says nothing: then it is to compile."""
+
+    hint: str | None = None
+    """A later standard at which the same toolchain accepts what it has rejected here, where that was looked for."""
+
     @property
     def verdict(self) -> Verdict:
         return self.result.verdict
+
+    @property
+    def is_as_expected(self) -> bool:
+        """What the exit code and the reports call good: as the source says, else that it compiled."""
+        if self.expected is None:
+            return self.verdict is Verdict.COMPILED
+        return self.verdict is self.expected.verdict and self.expected.text in f"{self.stdout}\n{self.stderr}"
 
 
 class Finding(NamedTuple):

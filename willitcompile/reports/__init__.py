@@ -26,6 +26,8 @@ class Style(NamedTuple):
     """Only what does not compile."""
 
     verbose: bool = False
+    matrix: bool = False
+    """Whether each source was asked about with several toolchains or standards, as far as they fit it."""
 
 
 class Report(Protocol):
