@@ -188,6 +188,12 @@ def _daemon_to_find(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("DOCKER_HOST", host)
 
 
+@pytest.fixture(autouse=True)
+def _no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test compiles for itself, but for those of the cache."""
+    monkeypatch.setenv("WIC_CACHE", "false")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     # A shell starts what it puts into the background with SIGINT ignored, which every process below would inherit;
     # what the tests do with Ctrl-C would then tell nothing.

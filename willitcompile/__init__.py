@@ -13,9 +13,11 @@ TYPE_CHECKING = False  # as typing has it, whose import takes longer than all el
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from willitcompile.backends import Backend
+    from willitcompile.cache import Cache
     from willitcompile.errors import (
         BackendFailed,
         BackendUnavailable,
@@ -72,6 +74,7 @@ def check(
     timeout: float | None = None,
     memory: int | None = None,
     jobs: int = 0,
+    cache: bool = False,
     options: Mapping[str, Mapping[str, object]] | None = None,
 ) -> list[CheckResult]:
     """Whether files, or those of directories, compile. Prints nothing, and reads no configuration.
@@ -83,6 +86,7 @@ def check(
     backend: a name, or an open backend, which stays open.
     timeout, memory: of each compile, in seconds and bytes; None for what suits the backend.
     jobs: compiles at one time; 0 for what suits the backend, which is one on each core where they run here.
+    cache: whether to take answers from the cache of the command line, and to keep new ones there.
     options: by backend, what a configuration file has in its section: `{"kubernetes": {"namespace": "builds"}}`.
         An open backend has been told already.
 
@@ -118,11 +122,22 @@ def check(
         limits={name: value for name, value in named.items() if value is not None},
         jobs=jobs,
     )
-    if not isinstance(backend, str):
-        return list(run(request, backend))
-    sources = find(request)
-    with open_backend(backend, Opening(wanted=wanted(request, sources), options=options or {})) as opened:
-        return list(run(request, opened, checks=plan(request, opened, sources)))
+    with _opened_cache(wanted=cache) as kept:
+        if not isinstance(backend, str):
+            return list(run(request, backend, cache=kept))
+        sources = find(request)
+        with open_backend(backend, Opening(wanted=wanted(request, sources), options=options or {})) as opened:
+            return list(run(request, opened, checks=plan(request, opened, sources), cache=kept))
+
+
+def _opened_cache(*, wanted: bool) -> AbstractContextManager[Cache | None]:
+    from contextlib import closing, nullcontext
+
+    if not wanted:
+        return nullcontext()
+    from willitcompile.cache import Cache
+
+    return closing(Cache())
 
 
 _UNITS = {"timeout": "seconds", "memory": "bytes"}

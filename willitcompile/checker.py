@@ -12,24 +12,33 @@ from __future__ import annotations
 
 import os
 from _thread import allocate_lock
-from contextlib import closing
+from contextlib import closing, nullcontext
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from willitcompile import languages, toolchains
 from willitcompile.backends import CancelToken, Wanted
-from willitcompile.errors import Interrupted, RequestError, SourceError, ToolchainMissing, UnknownStandard
+from willitcompile.errors import (
+    Interrupted,
+    RequestError,
+    SourceError,
+    ToolchainMissing,
+    UnknownStandard,
+    WillItCompileError,
+)
 from willitcompile.files import below, current_directory, files_below
 from willitcompile.languages import CompileOptions
-from willitcompile.model import CheckResult, CompileJob, Limits, SourceUnit, Verdict
+from willitcompile.model import EXPECTATION_MARK, MIB, CheckResult, CompileJob, Limits, SourceUnit, Verdict
 from willitcompile.sources import SizeLimits, SourceTree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from willitcompile.backends import Backend
+    from willitcompile.cache import Cache
+    from willitcompile.cache.recall import Recall
     from willitcompile.languages import Language
-    from willitcompile.model import CompileResult, Toolchain
+    from willitcompile.model import CompileResult, Expectation, Toolchain
 
     Answer = CheckResult | RequestError
     """A result, or why there is none for this source."""
@@ -38,6 +47,14 @@ STDIN = "-"
 
 SENT = "/sent"
 """Where files are that were sent, for those who read them: no directory of this machine."""
+
+_MARK = EXPECTATION_MARK.encode()
+
+COLD = 32
+"""Checks after which, where none of their answers was kept, the others are looked up when it is their turn."""
+
+HELD_BYTES = 64 * MIB
+"""Of answers that were kept, and wait for their turn."""
 
 MOST_SHOWN = 20
 """Of the sources that cannot be checked, in one message."""
@@ -77,6 +94,12 @@ class CheckRequest(NamedTuple):
     jobs: int = 0
     """Compiles at one time; 0 for what suits the backend: one on each core that this process may use, where they run
     here."""
+    hint: bool = False
+    """Whether to look for a later standard at which a source compiles, where one compile at the default is all that is
+    asked for and the compiler says no. That takes more compiles."""
+    on_look: Callable[[str, str], None] | None = None
+    """Is told of a source, empty while sources are looked for, and of each path that it depends on, before that is
+    looked at: from whatever thread. See `SourceTree`."""
 
 
 class About(NamedTuple):
@@ -90,6 +113,7 @@ class About(NamedTuple):
     """See `SourceUnit`, as for the notes."""
     notes: tuple[str, ...] = ()
     limits: Limits = Limits()
+    expected: Expectation | None = None
 
 
 class PlannedCheck(NamedTuple):
@@ -135,7 +159,9 @@ def find(request: CheckRequest) -> list[Source]:
 
 
 def wanted(request: CheckRequest, sources: Sequence[Source]) -> Wanted:
-    """What it takes of a backend to check these."""
+    """What it takes of a backend to check these. Raises ToolchainMissing for a range of versions that is none."""
+    for text in request.compilers:
+        toolchains.family(text)
     return Wanted(request.compilers, tuple(dict.fromkeys(source.language.name for source in sources)))
 
 
@@ -170,26 +196,33 @@ def run(
     cancel: CancelToken | None = None,
     on_result: Callable[[CheckResult], None] | None = None,
     checks: list[PlannedCheck] | None = None,
+    cache: Cache | None = None,
 ) -> Generator[CheckResult]:
     """Run a check: its results in the order asked, each as soon as it and all before it are there.
 
     `on_result` hears of each result as soon as it alone is there: one at a time, in whatever thread. `cancel`
     is this run's own: an error, Ctrl-C or closing the iterator cancels it. When the iterator has ended, in
     whatever way, nothing runs any more. A caller that may leave it early closes it: contextlib.closing. `checks` are
-    what `plan` has planned, where it was asked already.
+    what `plan` has planned, where it was asked already. What was answered before is taken from `cache`, and what was
+    not is kept there; the caller closes it.
 
     Raises RequestError at once. The iterator raises RequestError for single sources after all other results
     (see the module), and NoAnswer or Interrupted as soon as everything has stopped.
     """
-    return _results(
-        plan(request, backend) if checks is None else checks, request, backend, cancel or CancelToken(), on_result
-    )
+    checks = plan(request, backend) if checks is None else checks
+    cancel = cancel or CancelToken()
+    if cache is None:
+        return _results(checks, request, backend, cancel, on_result, None)
+    from willitcompile.cache.recall import Recall
+
+    return _results(checks, request, backend, cancel, on_result, Recall(cache, backend))
 
 
 def prepare(check: PlannedCheck, request: CheckRequest, limits: Limits) -> tuple[CompileJob, About]:
     """Read the source and what it needs: its job, and what is known of it. Raises RequestError."""
     language, toolchain = check.language, check.toolchain
-    unit = language.gather(_tree(request, check.source, language, check.root))
+    tree = _tree(request, check.source, language, check.root)
+    unit = language.gather(tree)
     standard = check.standard or language.default_standard(unit, toolchain)
     if standard not in toolchain.standards[language.name]:
         raise _unknown_standard(check.source, language, [toolchain], standard)
@@ -205,7 +238,12 @@ def prepare(check: PlannedCheck, request: CheckRequest, limits: Limits) -> tuple
         link=request.options.link,
         rejected_exit_codes=command.rejected_exit_codes,
     )
-    about = About(check.source, language.name, toolchain.name, standard, unit.prefix, unit.notes, limits)
+    expected = None
+    if _MARK in tree.content:
+        from willitcompile.expectations import expectation
+
+        expected = expectation(check.source, tree.content, language, toolchain, standard)
+    about = About(check.source, language.name, toolchain.name, standard, unit.prefix, unit.notes, limits, expected)
     return job, about
 
 
@@ -224,6 +262,7 @@ def judge(about: About, result: CompileResult, backend: str) -> CheckResult:
         diagnostics=said.diagnostics,
         notes=about.notes if result.verdict is Verdict.REJECTED else (),
         limits=about.limits,
+        expected=about.expected,
     )
 
 
@@ -254,7 +293,7 @@ def _sources_of(path: str, request: CheckRequest) -> Iterable[Source]:
         return [Source(path, languages.detect(path, _tree(request, path, named).content, asked))]
     # Tells of a wrong include directory before anything runs.
     SourceTree("stdin", include_dirs=request.include_dirs, virtual={"stdin": b""})
-    files = list(files_below(path))
+    files = list(files_below(path, _on_look(request, "")))
     spoken = [languages.language(asked)] if asked else languages.languages()
     found = {file: Source(file, each, path) for each in spoken for file in each.sources(files)}
     if not found:
@@ -276,6 +315,7 @@ def _tree(request: CheckRequest, source: str, language: Language | None = None, 
             virtual=request.files,
             disk=False,
         )
+    on_look = _on_look(request, source)
     stdin = None
     if source == STDIN:
         # As gcc and go want a name with an extension, it gets one, which stands in their messages too.
@@ -283,17 +323,23 @@ def _tree(request: CheckRequest, source: str, language: Language | None = None, 
         stdin = {source: request.stdin or b""}
     roots = [root] if root else []
     if language and language.project_file and source != STDIN and not stdin:
-        roots += _project(source, language.project_file)
+        roots += _project(source, language.project_file, on_look)
     return SourceTree(
         source,
         roots=roots,
         include_dirs=request.include_dirs,
         limits=request.sizes,
         virtual=stdin,
+        on_look=on_look,
     )
 
 
-def _project(source: str, project_file: str) -> list[str]:
+def _on_look(request: CheckRequest, source: str) -> Callable[[str], None] | None:
+    told = request.on_look
+    return (lambda path: told(source, path)) if told else None
+
+
+def _project(source: str, project_file: str, on_look: Callable[[str], None] | None) -> list[str]:
     """The nearest directory above a source that has this file, as far up as the current directory: it is given too.
 
     A source typed as `cmd/tool/main.go` belongs to the module whose directory one stands in.
@@ -301,7 +347,10 @@ def _project(source: str, project_file: str) -> list[str]:
     here = current_directory()
     directory = os.path.dirname(os.path.abspath(source))
     while below(directory, here):
-        if os.path.isfile(os.path.join(directory, project_file)):
+        path = os.path.join(directory, project_file)
+        if on_look:
+            on_look(path)
+        if os.path.isfile(path):
             return [directory]
         directory = os.path.dirname(directory)
     return []
@@ -345,16 +394,13 @@ def _toolchains(request: CheckRequest, available: Sequence[Toolchain], backend: 
     chosen: dict[str, Toolchain] = {}
     unfit: list[ToolchainMissing] = []
     for text in request.compilers:
-        if text == toolchains.EVERY:
-            chosen |= {toolchain.name: toolchain for toolchain in available if language in toolchain.languages}
-            continue
-        toolchains.resolve(text, available, None, backend)  # raises for what is nobody's name
+        toolchains.select(text, available, None, backend)  # raises for what is nobody's name
         try:
-            toolchain = toolchains.resolve(text, available, language, backend)
+            found = toolchains.select(text, available, language, backend)
         except ToolchainMissing as error:
             unfit.append(error)
         else:
-            chosen[toolchain.name] = toolchain
+            chosen |= {toolchain.name: toolchain for toolchain in found}
     if unfit and not chosen:
         raise unfit[0]
     return list(chosen.values()) or [toolchains.default(available, language, backend)]
@@ -396,34 +442,69 @@ def _results(
     backend: Backend,
     cancel: CancelToken,
     on_result: Callable[[CheckResult], None] | None,
+    recall: Recall | None,
 ) -> Generator[CheckResult]:
     one_at_a_time = allocate_lock()
     limits = backend.limits._replace(**request.limits)
+    kept: dict[int, CheckResult] = {}
+    looked = 0
 
-    def answer(check: PlannedCheck) -> Answer:
+    is_plain = request.hint and len(checks) == 1 and checks[0].standard is None
+
+    def found(job: CompileJob, about: About) -> CheckResult | None:
+        answer = recall.find(job) if recall else None
+        return judge(about, answer, backend.name)._replace(cached=True) if answer else None
+
+    def compiled(job: CompileJob, about: About) -> CheckResult:
+        answer = recall.compile(job, cancel) if recall else backend.compile(job, cancel)
+        return judge(about, answer, backend.name)
+
+    def hint(check: PlannedCheck, rejected: CheckResult) -> str | None:
+        from willitcompile.hints import later_standard
+
+        def accepts(standard: str) -> bool:
+            prepared = prepare(check._replace(standard=standard), request, limits)
+            return (found(*prepared) or compiled(*prepared)).verdict is Verdict.COMPILED
+
+        try:
+            return later_standard(rejected, tuple(check.toolchain.standards[rejected.language]), accepts)
+        except WillItCompileError:
+            return None  # The answer is there: whatever stands in the way of a hint must not cost it.
+
+    def answer(place: int) -> Answer:
         if cancel.cancelled:
             raise Interrupted("check", "it was cancelled", "run it again")
-        try:
-            job, about = prepare(check, request, limits)
-        except RequestError as error:
-            return error
-        result = judge(about, backend.compile(job, cancel), backend.name)
+        check, result = checks[place], kept.pop(place, None)
+        if result is None:
+            try:
+                prepared = prepare(check, request, limits)
+            except RequestError as error:
+                return error
+            result = (found(*prepared) if place >= looked else None) or compiled(*prepared)
+        if is_plain and result.verdict is Verdict.REJECTED and not result.is_as_expected:
+            result = result._replace(hint=hint(check, result))
         if on_result:
             with one_at_a_time:
                 on_result(result)
         return result
 
+    # Before anything is prepared for compiles that may not be needed.
+    if recall:
+        kept, looked = _look_up(checks, lambda check: found(*prepare(check, request, limits)), cancel)
     at_once = backend.at_once(request.jobs)
-    jobs = min(at_once, len(checks))
-    counts: dict[str, int] = {}
-    for check in checks:
-        counts[check.toolchain.name] = counts.get(check.toolchain.name, 0) + 1
-    for name, count in counts.items():
-        backend.expect(name, limits, count, at_once, cancel)
+    coming: dict[str, list[str]] = {}
+    for place, check in enumerate(checks):
+        if place not in kept:
+            coming.setdefault(check.toolchain.name, []).append(check.source)
+    for name, sources in coming.items():
+        backend.expect(name, limits, len(sources), at_once, cancel, len(set(sources)))
+    jobs = min(at_once, len(checks) - len(kept))
     # One job needs no thread, nor the time to import them.
-    answers = _in_parallel(answer, checks, jobs, cancel) if jobs > 1 else (answer(check) for check in checks)
+    answers = (
+        _in_parallel(answer, checks, jobs, cancel) if jobs > 1 else (answer(place) for place in range(len(checks)))
+    )
     failed: dict[str, RequestError] = {}
-    with closing(answers):
+    with closing(recall) if recall else nullcontext(), closing(answers):
         for check, answered in zip(checks, answers, strict=True):
             if isinstance(answered, RequestError):
                 failed.setdefault(check.source, answered)
@@ -433,21 +514,46 @@ def _results(
         raise _together(list(failed.values()))
 
 
+def _look_up(
+    checks: Sequence[PlannedCheck], find: Callable[[PlannedCheck], CheckResult | None], cancel: CancelToken
+) -> tuple[dict[int, CheckResult], int]:
+    """Of the first checks those whose answer was kept, by their place, and how many these first ones are."""
+    kept: dict[int, CheckResult] = {}
+    held = 0
+    for place, check in enumerate(checks):
+        if cancel.cancelled or held > HELD_BYTES or (place >= COLD and not kept):
+            return kept, place
+        try:
+            result = find(check)
+        except RequestError:
+            continue  # which is told when it is its turn
+        if result:
+            kept[place] = result
+            held += len(result.stdout) + len(result.stderr)
+    return kept, len(checks)
+
+
 def _in_parallel(
-    answer: Callable[[PlannedCheck], Answer], checks: Sequence[PlannedCheck], jobs: int, cancel: CancelToken
+    answer: Callable[[int], Answer], checks: Sequence[PlannedCheck], jobs: int, cancel: CancelToken
 ) -> Generator[Answer]:
-    """The answers in order. The first error cancels all that run, and is raised when they have stopped."""
+    """The answers in order, by the places of the checks. The first error cancels all that run, and is raised when they
+    have stopped.
+
+    Of one source every toolchain gets a compile before any gets its next: so a backend that has something ready for a
+    toolchain needs it once, and not for each of those that run at the same time.
+    """
     from collections import deque
     from concurrent.futures import Future, ThreadPoolExecutor
+    from itertools import groupby
     from threading import Semaphore
 
     errors: list[BaseException] = []
     free = Semaphore(jobs)
 
-    def answer_or_stop_all(check: PlannedCheck) -> Answer:
+    def answer_or_stop_all(place: int) -> Answer:
         try:
             with free:
-                return answer(check)
+                return answer(place)
         except BaseException as error:
             errors.append(error)
             cancel.cancel()
@@ -456,9 +562,11 @@ def _in_parallel(
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="will-it-compile")
     try:
         waiting: deque[Future[Answer]] = deque()
-        for check in checks:
-            waiting.append(pool.submit(answer_or_stop_all, check))
-            if len(waiting) >= jobs * LOOK_AHEAD:
+        for _, group in groupby(range(len(checks)), lambda place: checks[place].source):
+            places = list(group)
+            submitted = {place: pool.submit(answer_or_stop_all, place) for place in _in_turns(places, checks)}
+            waiting.extend(submitted[place] for place in places)
+            while len(waiting) >= jobs * LOOK_AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -474,6 +582,16 @@ def _in_parallel(
             raise errors[0] from None
         raise
     pool.shutdown()
+
+
+def _in_turns(places: Sequence[int], checks: Sequence[PlannedCheck]) -> list[int]:
+    """Each toolchain's first, then each one's second, and so on."""
+    turns: dict[str, int] = {}
+    keys = {}
+    for place in places:
+        name = checks[place].toolchain.name
+        turns[name] = keys[place] = turns.get(name, 0) + 1
+    return sorted(places, key=keys.__getitem__)
 
 
 def _together(errors: list[RequestError]) -> RequestError:

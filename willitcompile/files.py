@@ -10,7 +10,7 @@ from willitcompile.errors import SourceError
 from willitcompile.model import GIB, KIB, MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 SKIPPED_DIRECTORIES = frozenset({"__pycache__", "node_modules"})
 """Not looked into for sources, and neither are those whose name begins with a dot."""
@@ -65,27 +65,30 @@ def read_quietly(path: str, limit: int) -> bytes | None:
     return None if data is None or len(data) > limit else data
 
 
-def files_below(directory: str) -> Iterator[str]:
+def files_below(directory: str, on_look: Callable[[str], None] | None = None) -> Iterator[str]:
     """Every file below a directory, its path beginning as `directory` was typed, in the order of their names.
 
     Links to directories are not followed, and the directories of `SKIPPED_DIRECTORIES` are left out. What is no file
-    that could be read is given too, so that whoever reads it tells of it. Raises SourceError where a directory cannot
-    be read.
+    that could be read is given too, so that whoever reads it tells of it. `on_look` is told of each directory before
+    it is read, with a `/` at its end. Raises SourceError where a directory cannot be read.
     """
-    waiting = [_listed(directory)]
+    waiting = [_listed(directory, on_look)]
     while waiting:
         for entry in waiting[-1]:
             if not entry.is_dir(follow_symlinks=False):
-                if not (entry.is_symlink() and entry.is_dir()):
+                # Emacs marks so what somebody edits: as a link to nowhere.
+                if not entry.name.startswith(".#") and not (entry.is_symlink() and entry.is_dir()):
                     yield entry.path
             elif not entry.name.startswith(".") and entry.name not in SKIPPED_DIRECTORIES:
-                waiting.append(_listed(entry.path))
+                waiting.append(_listed(entry.path, on_look))
                 break
         else:
             waiting.pop()
 
 
-def _listed(directory: str) -> Iterator[os.DirEntry[str]]:
+def _listed(directory: str, on_look: Callable[[str], None] | None) -> Iterator[os.DirEntry[str]]:
+    if on_look:
+        on_look(directory + "/")
     try:
         return iter(sorted(os.scandir(directory), key=lambda entry: entry.name))
     except (OSError, ValueError) as error:
@@ -144,3 +147,26 @@ def why(error: OSError | ValueError, missing: str) -> str:
     if errno in {2, 20, None}:
         return missing
     return (os.strerror(errno) if errno else str(error)).lower()
+
+
+CACHE_BYTES = 500 * MIB
+"""What answers may take in the cache directory where nobody says otherwise."""
+
+
+def cache_directory() -> str:
+    """Where this program keeps what it can make again. It may not exist, and may not be writable."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):  # relative ones are to be ignored, the XDG specification says
+        base = os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "will-it-compile")
+
+
+def own_cache_directory() -> str:
+    """`cache_directory()`, made if need be. Raises OSError, also where it belongs to somebody else."""
+    directory = cache_directory()
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    status = os.stat(directory)
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        # Somebody else could swap what is in there.
+        raise PermissionError(f"{directory} can be written by others")
+    return directory

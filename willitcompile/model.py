@@ -20,6 +20,9 @@ GIB = 1024 * MIB
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
+EXPECTATION_MARK = "will-it-compile:"
+"""What a comment begins with in which a source says how its compile is to end."""
+
 
 class Verdict(StrEnum):
     """How a compile ended. Each of these is an answer; where there is no answer, an exception says so."""
@@ -258,7 +261,7 @@ class CheckResult(NamedTuple):
         """What the exit code and the reports call good: as the source says, else that it compiled."""
         if self.expected is None:
             return self.verdict is Verdict.COMPILED
-        return self.verdict is self.expected.verdict and self.expected.text in f"{self.stdout}\n{self.stderr}"
+        return self.verdict is self.expected.verdict and _says(f"{self.stdout}\n{self.stderr}", self.expected.text)
 
 
 class Finding(NamedTuple):
@@ -270,6 +273,22 @@ class Finding(NamedTuple):
     detail: str
     remedy: str | None = None
     """The command that mends it."""
+
+
+_PLAIN_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
+
+
+def plain_quotes(text: str) -> str:
+    """With the quotes of a keyboard, whichever a compiler prints in its locale."""
+    return text.translate(_PLAIN_QUOTES)
+
+
+def _says(said: str, text: str) -> bool:
+    """Whether a line of it holds the text. One that quotes the source where that asks for the text does not count."""
+    if not text:
+        return True
+    wanted = plain_quotes(text)
+    return any(wanted in line and EXPECTATION_MARK not in line for line in plain_quotes(said).split("\n"))
 
 
 def output_path(workdir: str, name: str = "out") -> str:

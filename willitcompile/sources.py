@@ -14,7 +14,7 @@ from willitcompile.files import below, current_directory, has_control, quoted, r
 from willitcompile.model import MIB, SourceUnit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 class SizeLimits(NamedTuple):
@@ -52,12 +52,16 @@ class SourceTree:
         limits: SizeLimits | None = None,
         virtual: Mapping[str, bytes] | None = None,
         disk: bool = True,
+        on_look: Callable[[str], None] | None = None,
     ) -> None:
         """Read the main file.
 
         `main`, `roots` and `include_dirs` are as the user typed them, relative to `cwd`. `virtual` has files
         that are on no disk, as stdin, by path relative to `cwd`; they hide files of the disk. Without `disk`
         there are no others, as for what a server was sent.
+
+        `on_look` is told of each path on the disk before it is looked at, be anything there or not: what the unit
+        depends on. A directory whose names are read has a `/` at its end.
 
         Raises SourceError.
         """
@@ -66,6 +70,7 @@ class SourceTree:
         self.cwd = os.path.normpath(cwd) if cwd else current_directory()
         self.notes: list[str] = []
         self._disk = disk
+        self._on_look = on_look
         self._asked = f"check {main}"
         if not main:
             raise SourceError("check ''", "the name is empty", "name a file or a directory, or `-` for stdin")
@@ -158,6 +163,7 @@ class SourceTree:
         if path in self._seen or path in self._virtual:
             data, obstacle = self._look(path)
             return data is not None or bool(obstacle)
+        self._looking(path)
         try:
             return self._disk and not S_ISDIR(os.stat(path).st_mode)
         except (OSError, ValueError):
@@ -176,11 +182,13 @@ class SourceTree:
         """Whether a directory is there to be read."""
         if any(below(name, path) and name != path for name in self._virtual):
             return True
+        self._looking(path)
         return self._disk and self.inside(path) and os.path.isdir(path)
 
     def names(self, directory: str) -> list[str]:
         """The names of the files in a directory, sorted, without those that are links to nowhere readable."""
         found = {os.path.basename(name) for name in self._virtual if os.path.dirname(name) == directory}
+        self._looking(directory + "/")
         if self._disk and self.inside(directory):
             try:
                 with os.scandir(directory) as entries:
@@ -195,6 +203,7 @@ class SourceTree:
         found = {
             name[depth:].split("/", 1)[0] for name in self._virtual if below(name, directory) and "/" in name[depth:]
         }
+        self._looking(directory + "/")
         if self._disk and self.inside(directory):
             try:
                 with os.scandir(directory) as entries:
@@ -252,6 +261,10 @@ class SourceTree:
         shown = self.shown(workdir)
         return "" if shown == "." else shown.rstrip("/") + "/"
 
+    def _looking(self, path: str) -> None:
+        if self._on_look and self._disk:
+            self._on_look(path)
+
     def _realpath(self, path: str) -> str:
         real = self._real.get(path)
         if real is None:
@@ -269,6 +282,7 @@ class SourceTree:
         path = self.absolute(name)
         if any(below(virtual, path) for virtual in self._virtual):
             return path
+        self._looking(path)
         try:
             is_dir = self._disk and S_ISDIR(os.stat(path).st_mode)
         except OSError as error:
@@ -297,6 +311,7 @@ class SourceTree:
     def _read_main_from_disk(self) -> bytes:
         if not self._disk:
             raise SourceError(self._asked, "there is no such file", "name one of the files that were sent")
+        self._looking(self.main)
         try:
             state = os.stat(self.main)
         except OSError as error:
@@ -335,6 +350,7 @@ class SourceTree:
         return seen
 
     def _open(self, path: str) -> tuple[bytes | None, str]:
+        self._looking(path)
         directory, name = os.path.split(path)
         real = os.path.join(self._realpath(directory), name)
         try:

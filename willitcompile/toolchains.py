@@ -1,6 +1,6 @@
 """The catalogue of toolchains, and which toolchain a name means.
 
-`resolve` and `default` choose among what a backend offers. The catalogue is what could be offered: it is read
+`select`, `resolve` and `default` choose among what a backend offers. The catalogue is what could be offered: it is read
 only where a name was not found, and by the backends that run images.
 """
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import yaml
 
     from willitcompile.model import Toolchain
+    from willitcompile.ranges import Range
 
 ENVIRONMENTS = os.path.join(os.path.dirname(__file__), "environments.yaml")
 
@@ -27,6 +28,10 @@ SYNONYMS = {"g++": "gcc", "clang++": "clang", "golang": "go", "rust": "rustc"}
 
 EVERY = "all"
 """Asks for every toolchain that is there."""
+
+_RANGE = frozenset("<>=")
+"""What no name has, and every range."""
+
 
 _MAX_BYTES = 1024 * 1024
 _ours: dict[str, Family] = {}
@@ -149,12 +154,61 @@ def resolve(asked: str, available: Sequence[Toolchain], language: str | None, ba
     )
 
 
+def is_selector(asked: str) -> bool:
+    """Whether this asks for as many toolchains as there are, `all` or a range, and not for one by its name."""
+    return asked == EVERY or not _RANGE.isdisjoint(asked)
+
+
+def select(asked: str, available: Sequence[Toolchain], language: str | None, backend: str) -> list[Toolchain]:
+    """Every toolchain that is asked for and speaks `language` (None for any): `all`, `gcc>=10`, or one by its name.
+
+    Raises ToolchainMissing, as `resolve` does. Of `all` there may be none.
+    """
+    if not is_selector(asked):
+        return [resolve(asked, available, language, backend)]
+    named = [each for each in available if fits(asked, each)]
+    meant = [each for each in named if language is None or language in each.languages]
+    if meant or asked == EVERY:
+        return meant
+    if named:
+        obstacle = f"{named[0]} does not compile {language}"
+    else:
+        family = _range(asked).family
+        obstacle = f"no {family} {_where(backend)} is in this range"
+        if not any(each.family == family for each in available):
+            obstacle = _why_missing(family, family, "", available, backend)
+    raise ToolchainMissing(f"compile with {_shown(asked)}", obstacle, _remedy(available, language))
+
+
+def fits(asked: str, toolchain: Toolchain) -> bool:
+    """Whether a toolchain is among those that a name or a selector may mean: every gcc for `gcc`."""
+    if is_selector(asked):
+        exact = next((name for name in toolchain.aliases if _is_of(toolchain.name, name)), toolchain.name)
+        return is_meant(asked, exact)
+    family, version = parts(asked)
+    wanted = f"{family}-{version}" if version else family
+    return wanted in (toolchain.family, toolchain.name, *toolchain.aliases) or _is_more_exact(wanted, toolchain)
+
+
+def is_meant(selector: str, name: str) -> bool:
+    """Whether `all` or a range means a toolchain of this name, as `gcc-12` or `gcc-12.2.0`."""
+    if selector == EVERY:
+        return True
+    wanted = _range(selector)
+    family, _, version = name.partition("-")
+    return family == wanted.family and wanted.holds(version)
+
+
+def family(asked: str) -> str:
+    """The family that a name or a range is of, known or not; `all` for itself. Raises ToolchainMissing."""
+    return _range(asked).family if is_selector(asked) and asked != EVERY else parts(asked)[0]
+
+
 def offers(available: Sequence[Toolchain], compilers: Sequence[str], languages: Sequence[str]) -> bool:
     """Whether every compiler that is asked for is there, and each language has one."""
     try:
         for asked in compilers:
-            if asked != EVERY:
-                resolve(asked, available, None, "")
+            select(asked, available, None, "")
     except ToolchainMissing:
         return False
     return all(any(language in each.languages for each in available) for language in languages)
@@ -168,13 +222,25 @@ def parts(asked: str) -> tuple[str, str]:
     return SYNONYMS.get(family, family), version or ""
 
 
+def _range(asked: str) -> Range:
+    """Raises ToolchainMissing."""
+    from willitcompile import ranges
+
+    found = ranges.read(asked)
+    return found._replace(family=SYNONYMS.get(found.family, found.family))
+
+
 def _is_more_exact(wanted: str, toolchain: Toolchain) -> bool:
     """Whether `gcc-12.2` is asked for and this is `gcc-12.2.0`."""
-    return any(name.startswith(f"{wanted}.") for name in (toolchain.name, *toolchain.aliases))
+    return any(_is_of(wanted, name) for name in (toolchain.name, *toolchain.aliases))
+
+
+def _is_of(name: str, exact: str) -> bool:
+    return exact.startswith(f"{name}.")
 
 
 def _why_missing(asked: str, family: str, version: str, available: Sequence[Toolchain], backend: str) -> str:
-    where = "on this host" if backend == "sandbox" else f"on the {backend} backend"
+    where = _where(backend)
     catalogue = load_catalogue()
     families = dict.fromkeys((*catalogue.families, *(each.family for each in available)))
     if family in families:
@@ -189,6 +255,10 @@ def _why_missing(asked: str, family: str, version: str, available: Sequence[Tool
     return f"no toolchain is called {_shown(asked)}" + (f"; did you mean {close[0]}?" if close else "")
 
 
+def _where(backend: str) -> str:
+    return "on this host" if backend == "sandbox" else f"on the {backend} backend"
+
+
 def _remedy(available: Sequence[Toolchain], language: str | None) -> str:
     names = [each.name for each in available if language is None or language in each.languages]
     if names:
@@ -198,7 +268,7 @@ def _remedy(available: Sequence[Toolchain], language: str | None) -> str:
 
 def _shown(text: str) -> str:
     """What a user typed, in a message: as it is where that is harmless."""
-    return text if re.fullmatch(r"[\w.+-]{1,60}", text, re.ASCII) else repr(text[:60])
+    return text if re.fullmatch(r"[\w.+<>=-]{1,60}", text, re.ASCII) else repr(text[:60])
 
 
 def _read(path: str, known: Mapping[str, Family]) -> Iterator[Family]:

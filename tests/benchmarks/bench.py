@@ -82,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if part not in PARTS:
             parser.error(f"there is no part {part!r}; use {', '.join(PARTS)}")
     # What a part has made somewhere else goes with it, however it ends.
+    # The compile is what is measured, but for the part about the cache.
+    os.environ["WIC_CACHE"] = "false"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     program = shutil.which("will-it-compile", path=str(Path(sys.executable).parent))
     if program is None:
@@ -210,6 +212,48 @@ def timeout(machine: Machine) -> Iterator[Figure]:
     yield Figure("timeout", "after the limit, of each pair", late, "at most 200 ms")
 
 
+def watch(machine: Machine) -> Iterator[Figure]:
+    """What `check --watch` takes of a core while nothing changes."""
+    for count in (100, 1000, 10_000):
+        directory = machine.scratch / f"watched-{count}"
+        directory.mkdir()
+        # One source, so that the first check is soon over.
+        (directory / "main.c").write_text("".join(f'#include "h{number}.h"\n' for number in range(count - 1)))
+        for number in range(count - 1):
+            (directory / f"h{number}.h").touch()
+        argv = [
+            machine.program,
+            "check",
+            "--watch",
+            "-b",
+            "sandbox",
+            "--timeout",
+            "5m",
+            "-q",
+            str(directory / "main.c"),
+        ]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            try:
+                assert process.stdout
+                process.stdout.readline()
+                shares = [_share_of_a_core(process.pid, 4) for _ in range(machine.rounds(5, 2))]
+            finally:
+                process.terminate()
+        yield Figure("watch", f"of one core, watching {count} files", shares, unit="%")
+
+
+def _share_of_a_core(pid: int, seconds: float) -> float:
+    """In percent."""
+
+    def used() -> float:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    begin, before = time.perf_counter(), used()
+    time.sleep(seconds)
+    return 100 * (used() - before) / (time.perf_counter() - begin)
+
+
 def containers(part: str) -> Callable[[Machine], Iterator[Figure]]:
     """A part of containers.py, which needs a daemon with our image of its toolchain."""
 
@@ -239,6 +283,7 @@ PARTS: dict[str, Callable[[Machine], Iterator[Figure]]] = {
     "start": start,
     "timeout": timeout,
     "files": files,
+    "cache": part_of("cache", "recheck"),
     "serve": part_of("serving", "requests"),
     "serve-compiles": part_of("serving", "compiles"),
     "serve-cluster": part_of("serving", "in_cluster"),
@@ -246,6 +291,8 @@ PARTS: dict[str, Callable[[Machine], Iterator[Figure]]] = {
     "docker": containers("one_file"),
     "docker-files": containers("many_files"),
     "docker-warm": containers("warm"),
+    "matrix": containers("matrix"),
+    "watch": watch,
     "kubernetes": part_of("cluster", "one_file"),
     "kubernetes-warm": part_of("cluster", "warm"),
     "kubernetes-files": part_of("cluster", "many_files"),

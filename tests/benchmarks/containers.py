@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 TOOLCHAIN = "gcc-12"
 FILES = 50
+MATRIX = {
+    **dict.fromkeys(("gcc-11", "gcc-12", "gcc-13", "gcc-14"), "g++"),
+    **dict.fromkeys(("clang-14", "clang-19"), "clang++"),
+}
+"""By toolchain, what to call in its image."""
+STANDARDS = ("c++11", "c++14", "c++17", "c++20")
 SOURCE = """\
 #include <algorithm>
 #include <string>
@@ -34,8 +40,7 @@ int number_{0}(std::vector<std::string> words) {{
 
 def prepare() -> None:
     """Raises RuntimeError where no daemon has the image."""
-    found = subprocess.run(["docker", "image", "inspect", _image()], capture_output=True, check=False)
-    if found.returncode:
+    if not _has(_image()):
         raise RuntimeError(f"there is no {_image()}: will-it-compile images build {TOOLCHAIN}")
 
 
@@ -74,6 +79,31 @@ def many_files(machine: Machine) -> Iterator[Figure]:
         yield Figure("docker", "ratio, of each pair", _ratios(hand, ours), "at most 0.6 x", "x")
 
 
+def matrix(machine: Machine) -> Iterator[Figure]:
+    """Six compilers by four standards, beside a shell loop of the same images and flags, without any hardening."""
+    for compiler in MATRIX:
+        if not _has(_image(compiler)):
+            raise RuntimeError(f"there is no {_image(compiler)}: will-it-compile images build {compiler}")
+    loop = machine.scratch / "loop.sh"
+    loop.write_text(
+        "".join(
+            f"docker run --rm -v {HELLO.parent}:/src:ro -w /src {_image(compiler)}"
+            f" {driver} -std={standard} -c {HELLO.name} -o /dev/null\n"
+            for compiler, driver in MATRIX.items()
+            for standard in STANDARDS
+        )
+    )
+    check = [machine.program, "check", "-b", "docker", "-c", ",".join(MATRIX), "-s", ",".join(STANDARDS)]
+    check += ["--no-cache", "-q", str(HELLO)]
+    wall(check)  # makes the images ready
+    by_hand, ours = alternate(machine.rounds(5, 2), lambda: wall(["sh", str(loop)]), lambda: wall(check), warm=False)
+    cells = f"{len(MATRIX)} compilers by {len(STANDARDS)} standards"
+    yield Figure("matrix", f"a shell loop of docker run, {cells}", by_hand)
+    yield Figure("matrix", f"will-it-compile check -b docker, {cells}", ours)
+    times = [its / mine for its, mine in zip(by_hand, ours, strict=True)]
+    yield Figure("matrix", "so many times faster, of each pair", times, "at least 3 x", "x")
+
+
 def warm(machine: Machine) -> Iterator[Figure]:
     """A compile by a service that keeps containers waiting, beside the same compiler on this host."""
     from willitcompile.backends import Opening, Wanted, open_backend
@@ -104,8 +134,12 @@ def warm(machine: Machine) -> Iterator[Figure]:
     yield Figure("docker", "more than the compile in the container took", alone)
 
 
-def _image() -> str:
-    family, _, version = TOOLCHAIN.partition("-")
+def _has(image: str) -> bool:
+    return not subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode
+
+
+def _image(toolchain: str = TOOLCHAIN) -> str:
+    family, _, version = toolchain.partition("-")
     return f"will-it-compile/{family}:{version}"
 
 

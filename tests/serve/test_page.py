@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import zlib
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.browser import started
 from tests.serve.harness import Server
 
 if TYPE_CHECKING:
@@ -160,19 +159,8 @@ class Page:
 
 @pytest.fixture(scope="module")
 def driver(unavailable: Callable[..., None]) -> Iterator[WebDriver]:
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    helper = shutil.which("chromedriver")
-    if not browser or not helper:
-        unavailable("sandbox", "there is no browser for the page", "apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    # Root has no other way; a container has a small /dev/shm.
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(helper))
-    yield driver
-    driver.quit()
+    with started(unavailable) as driver:
+        yield driver
 
 
 @pytest.fixture(scope="module")

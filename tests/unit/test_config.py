@@ -54,9 +54,10 @@ def test_every_setting_can_be_set_in_yaml_toml_and_by_flag_to_the_same(project: 
     flag = settings({name: (value,)})
     assert flag != Settings()
     (project / "pyproject.toml").write_text(f'[tool.willitcompile]\n{name} = "{value}"\n')
-    toml = resolve({}, environment={}, file="pyproject.toml" if name in CLUSTER else None)
+    by_name_alone = name in {*CLUSTER, "cache-size", "shared-cache"}
+    toml = resolve({}, environment={}, file="pyproject.toml" if by_name_alone else None)
     (project / "willitcompile.yaml").write_text(f"{name}: {value}\n")
-    yaml = resolve({}, environment={}, file="willitcompile.yaml" if name in CLUSTER else None)
+    yaml = resolve({}, environment={}, file="willitcompile.yaml" if by_name_alone else None)
     for resolved, file in ((toml, "pyproject.toml"), (yaml, "willitcompile.yaml")):
         assert getattr(resolved, SETTINGS[name].field) == getattr(flag, SETTINGS[name].field)
         assert resolved.options == flag.options

@@ -75,6 +75,17 @@ class Opening(NamedTuple):
     """By backend, its own section of the configuration, which it judges itself."""
 
 
+class Identity(NamedTuple):
+    """What a cache is to know of a toolchain."""
+
+    text: str
+    """Another one as soon as the toolchain, or what it runs in, may answer otherwise."""
+
+    headers: Mapping[str, Sequence[str]] | None = None
+    """By language, where it looks for headers on this machine, which `text` says nothing of; None where all that it can
+    read is in an image."""
+
+
 class Backend(Protocol):
     """Runs compile jobs. Thread-safe; a context manager; leaves nothing behind, whatever happens."""
 
@@ -100,9 +111,17 @@ class Backend(Protocol):
         """How many compiles to ask for at the same time, where so many are to run; 0 for what suits the backend."""
 
     def expect(
-        self, toolchain: str, limits: Limits, count: int, at_once: int, cancel: CancelToken | None = None
+        self,
+        toolchain: str,
+        limits: Limits,
+        count: int,
+        at_once: int,
+        cancel: CancelToken | None = None,
+        sources: int | None = None,
     ) -> None:
         """So many jobs of a toolchain will come, so many of them at the same time: a backend may prepare for them.
+
+        They are of so many sources; None for one of each.
 
         Those that come with the same token are of one check, and need not be kept from each other as strangers are.
         """
@@ -112,6 +131,9 @@ class Backend(Protocol):
 
         Raises ToolchainMissing, BackendFailed, or Interrupted where `cancel` was cancelled.
         """
+
+    def identity(self, toolchain: str) -> Identity | None:
+        """What its answers depend on now, besides their jobs; None where that is not known for sure. Starts nothing."""
 
     def image_exists(self, image: str) -> bool:
         """Whether a job can start from this image at once. A backend without images has none."""
@@ -218,6 +240,7 @@ __all__ = [
     "Backend",
     "BackendUnavailable",
     "CancelToken",
+    "Identity",
     "Opening",
     "Wanted",
     "open_backend",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-    from willitcompile.backends import Wanted
+    from willitcompile.backends import Identity, Wanted
     from willitcompile.model import CompileJob
 
 VARIABLES = ("PATH", "HOME", "TMPDIR", "LC_ALL")
@@ -106,8 +106,10 @@ class FakeBackend:
         self,
         toolchains: Sequence[Toolchain] = TOOLCHAINS,
         script: Callable[[CompileJob], CompileResult] | None = None,
+        identity: Identity | None = None,
     ) -> None:
-        """`script` may block, sleep or raise: it is called in the thread that asked for the compile."""
+        """`script` may block, sleep or raise: it is called in the thread that asked for the compile. `identity` is that
+        of each toolchain, for a cache; without one nothing is kept."""
         self.jobs: list[CompileJob] = []
         """All that were asked for, in the order of their start."""
         self.expected: list[tuple[str, Limits, int, int]] = []
@@ -118,6 +120,7 @@ class FakeBackend:
         self.closed = False
         self._toolchains = tuple(toolchains)
         self._script = script
+        self._identity = identity
         self._closing = CancelToken()
         self._changed = threading.Condition()
 
@@ -137,6 +140,7 @@ class FakeBackend:
         count: int,
         at_once: int,
         cancel: CancelToken | None = None,  # noqa: ARG002
+        sources: int | None = None,  # noqa: ARG002
     ) -> None:
         """Keeps what it is told."""
         self.expected.append((toolchain, limits, count, at_once))
@@ -176,6 +180,9 @@ class FakeBackend:
         with self._changed:
             if not self._changed.wait_for(lambda: self.running == count, seconds):
                 raise TimeoutError(f"{self.running} compiles run, not {count}")
+
+    def identity(self, toolchain: str) -> Identity | None:  # noqa: ARG002 - they are alike
+        return self._identity
 
     def image_exists(self, image: str) -> bool:  # noqa: ARG002 - it has none
         return False

@@ -9,15 +9,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from willitcompile.backends import BACKENDS, Opening
+from willitcompile.backends import Opening
 from willitcompile.cli import COMPLETION, PROGRAM
 from willitcompile.cli.arguments import MANY, OPTIONS, SWITCHES, arguments
+from willitcompile.cli.options import (
+    DEFAULT,
+    Backend,
+    Config,
+    Context,
+    Define,
+    Flag,
+    Images,
+    Include,
+    Jobs,
+    Language,
+    Link,
+    Many,
+    Memory,
+    Namespace,
+    NoCache,
+    Output,
+    Timeout,
+    Warn,
+)
 from willitcompile.cli.output import write_stdout
 from willitcompile.cli.terminal import say
-from willitcompile.config import SETTINGS, Settings, resolve
+from willitcompile.config import SETTINGS, resolve
 from willitcompile.errors import RequestError
-from willitcompile.model import Limits
-from willitcompile.reports import units
+from willitcompile.reports import REPORTS, units
 from willitcompile.server.settings import ServeSettings
 
 if TYPE_CHECKING:
@@ -29,7 +48,6 @@ if TYPE_CHECKING:
 # typer exports no other name for it, and brings its own click or not, by its version.
 UsageError: Any = typer.BadParameter.__mro__[1]
 
-DEFAULT = Settings()
 CHECK_SETTINGS = frozenset(SETTINGS)
 
 app = typer.Typer(
@@ -103,23 +121,6 @@ def root(
     _ = version  # its callback has done it
 
 
-Many = list[str] | None
-Config = Annotated[
-    str | None, typer.Option("--config", metavar="FILE", help="Settings from here, not from the nearest file above.")
-]
-Context = Annotated[
-    str | None, typer.Option("--context", metavar="NAME", help="Of the kubeconfig; default: its current one.")
-]
-Namespace = Annotated[
-    str | None,
-    typer.Option(
-        "--namespace",
-        metavar="NAME",
-        help="Where compiles run in a cluster; default: the context's, or the pod's own.",
-    ),
-]
-
-
 def _serving(name: str, metavar: str, text: str, field: str) -> Any:
     """An option of `serve`, its help with its default."""
     default = getattr(ServeSettings(), field)
@@ -141,7 +142,7 @@ def check(
     ] = None,
     compiler: Annotated[
         Many,
-        typer.Option("--compiler", "-c", metavar="NAME", help="gcc, gcc-13, all; repeat or separate by commas."),
+        typer.Option("--compiler", "-c", metavar="NAME", help="gcc, gcc-13, 'gcc>=10', all; repeat, or use commas."),
     ] = None,
     std: Annotated[
         Many,
@@ -152,56 +153,20 @@ def check(
             help="A standard or edition: c++20, c17, 2021; repeat or separate by commas.",
         ),
     ] = None,
-    language: Annotated[
-        str | None,
-        typer.Option(
-            "--language", "-l", metavar="NAME", help="c, c++, go or rust; else told by extension and content."
-        ),
-    ] = None,
-    backend: Annotated[
-        str | None,
-        typer.Option(
-            "--backend", "-b", metavar="NAME", help=f"Where to compile: auto (the default), {', '.join(BACKENDS)}."
-        ),
-    ] = None,
-    include: Annotated[
-        Many, typer.Option("--include", "-I", metavar="DIR", help="Look for headers in this directory.")
-    ] = None,
-    define: Annotated[Many, typer.Option("--define", "-D", metavar="NAME[=VALUE]", help="Define a macro.")] = None,
-    warning: Annotated[
-        Many,
-        typer.Option("--warning", "-W", metavar="NAME", help="A warning flag, as compilers have it: -Wall, -Werror."),
-    ] = None,
-    flag: Annotated[
-        Many, typer.Option("--flag", metavar="FLAG", help="Another flag of the compiler: --flag=-O2.")
-    ] = None,
-    images: Annotated[
-        Many,
-        typer.Option(
-            "--images", metavar="NAME=IMAGE", help="The image for a toolchain: gcc-13=registry.example.org/gcc:13."
-        ),
-    ] = None,
-    link: Annotated[bool, typer.Option("--link", help="Build a program, not only an object.")] = False,
-    jobs: Annotated[
-        str | None,
-        typer.Option("--jobs", "-j", metavar="N", help="Compiles at one time; else one on each core."),
-    ] = None,
-    timeout: Annotated[
-        str | None,
-        typer.Option(
-            "--timeout",
-            metavar="TIME",
-            help=f"For one compile: 30, 500ms, 2m (default {DEFAULT.timeout:g} s).",
-        ),
-    ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            "--memory",
-            metavar="SIZE",
-            help=f"For one compile: 512MiB, 2G (default {units.size(Limits().memory_bytes)}; in a cluster its own).",
-        ),
-    ] = None,
+    language: Language = None,
+    backend: Backend = None,
+    include: Include = None,
+    define: Define = None,
+    warning: Warn = None,
+    flag: Flag = None,
+    images: Images = None,
+    link: Link = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Stay, and check again what a changed file affects; Ctrl-C ends it.")
+    ] = False,
+    jobs: Jobs = None,
+    timeout: Timeout = None,
+    memory: Memory = None,
     cpus: Annotated[
         str | None,
         typer.Option("--cpus", metavar="N", help="Cores one compile may keep busy: 1.5 (default all)."),
@@ -231,10 +196,29 @@ def check(
         ),
     ] = None,
     format_: Annotated[
-        str | None, typer.Option("--format", "-f", metavar="NAME", help="text (the default) or json.")
+        Many,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="NAME[:FILE]",
+            help=f"text (the default), {', '.join(list(REPORTS)[1:])}; repeat for several: -f text -f json:out.json.",
+        ),
     ] = None,
-    output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write the report to this file.")
+    output: Output = None,
+    no_cache: NoCache = False,
+    cache_size: Annotated[
+        str | None,
+        typer.Option(
+            "--cache-size",
+            metavar="SIZE",
+            help=f"What answers that are kept may take (default {units.size(DEFAULT.cache_size)}).",
+        ),
+    ] = None,
+    shared_cache: Annotated[
+        str | None,
+        typer.Option(
+            "--shared-cache", metavar="PLACE", help="Share answers with others: a directory, or redis://HOST/0."
+        ),
     ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Say only what does not compile; no progress bar.")
@@ -267,7 +251,7 @@ def _check_arguments(given: Mapping[str, Any]) -> CheckArguments:
         value = given[_parameter(name)]
         if value is not None:
             values[name] = list(value) if name in MANY else [value]
-    switches = frozenset(name for name in SWITCHES.values() if given[name])
+    switches = frozenset(name for name in SWITCHES.values() if given[_parameter(name)])
     return arguments(given["paths"] or [], values, switches)
 
 
@@ -288,6 +272,59 @@ def _opening(config: str | None, context: str | None, namespace: str | None) -> 
     for note in settings.notes:
         say(f"note: {note}")
     return Opening(lambda text: say(f"note: {text}"), images=settings.images, options=settings.options)
+
+
+@app.command(
+    epilog="Settings also come from willitcompile.yaml or pyproject.toml, but for compilers, standards and reports."
+)
+def minimum(
+    ctx: typer.Context,
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, directories, or - for standard input.")],
+    compiler: Annotated[
+        Many,
+        typer.Option(
+            "--compiler", "-c", metavar="NAME", help="gcc for all of its versions, gcc-12, 'gcc>=10' (default all)."
+        ),
+    ] = None,
+    language: Language = None,
+    backend: Backend = None,
+    include: Include = None,
+    define: Define = None,
+    warning: Warn = None,
+    flag: Flag = None,
+    images: Images = None,
+    link: Link = False,
+    jobs: Jobs = None,
+    timeout: Timeout = None,
+    memory: Memory = None,
+    format_: Annotated[str, typer.Option("--format", "-f", metavar="NAME", help="text or json.")] = "text",
+    output: Output = None,
+    no_cache: NoCache = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say the answer alone.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say more: each standard that was tried, tracebacks.")
+    ] = False,
+    context: Context = None,
+    namespace: Namespace = None,
+    config: Config = None,
+) -> None:
+    """Find the lowest standard, and the earliest version of each compiler, that take a source."""
+    given = {name: value for name, value in locals().items() if name in CHECK_SETTINGS}
+    given["link"] = "true" if link else None
+    given["cache"] = "false" if no_cache else None
+
+    def act(open_backend: Opener) -> int:
+        from willitcompile.cli.minimum import MinimumArguments, find_minimum
+
+        settings = {
+            name: tuple(value) if isinstance(value, list) else (value,)
+            for name, value in given.items()
+            if value is not None
+        }
+        asked = MinimumArguments(tuple(paths), settings, format_, output, config, quiet, verbose)
+        return find_minimum(asked, open_backend)
+
+    ctx.obj.append(act)
 
 
 @app.command()
@@ -504,5 +541,38 @@ def pull_images(ctx: typer.Context, names: Names, pins: Pins = None, config: Con
         from willitcompile.cli.images import pull
 
         return pull(names, pins or (), config)
+
+    ctx.obj.append(act)
+
+
+cache = typer.Typer(
+    name="cache",
+    help="The answers that were given before.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+app.add_typer(cache)
+
+
+@cache.command("stats")
+def cache_stats(ctx: typer.Context, config: Config = None) -> None:
+    """Say where they are, how many, and how often they were of use."""
+
+    def act(_: Opener) -> int:
+        from willitcompile.cli.cache import stats
+
+        return stats(resolve({}, file=config))
+
+    ctx.obj.append(act)
+
+
+@cache.command("clear")
+def cache_clear(ctx: typer.Context, config: Config = None) -> None:
+    """Forget all of them."""
+
+    def act(_: Opener) -> int:
+        from willitcompile.cli.cache import clear
+
+        return clear(resolve({}, file=config))
 
     ctx.obj.append(act)

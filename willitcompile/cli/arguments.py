@@ -17,6 +17,7 @@ class CheckArguments(NamedTuple):
     config: str | None
     quiet: bool
     verbose: bool
+    watch: bool = False
 
 
 OPTIONS: dict[str, str] = {
@@ -48,6 +49,8 @@ OPTIONS: dict[str, str] = {
     "--format": "format",
     "-o": "output",
     "--output": "output",
+    "--cache-size": "cache-size",
+    "--shared-cache": "shared-cache",
     "--color": "color",
     "--context": "context",
     "--namespace": "namespace",
@@ -57,13 +60,15 @@ OPTIONS: dict[str, str] = {
 
 SWITCHES: dict[str, str] = {
     "--link": "link",
+    "--no-cache": "no-cache",
+    "--watch": "watch",
     "-q": "quiet",
     "--quiet": "quiet",
     "-v": "verbose",
     "--verbose": "verbose",
 }
 
-MANY = frozenset({"compiler", "std", "include", "define", "warning", "flag", "images"})
+MANY = frozenset({"compiler", "std", "include", "define", "warning", "flag", "images", "format"})
 """What may be repeated; of all else the last counts."""
 
 
@@ -76,6 +81,8 @@ def arguments(paths: list[str], values: Mapping[str, list[str]], switches: froze
     }
     if "link" in switches:
         settings["link"] = ("true",)
+    if "no-cache" in switches:
+        settings["cache"] = ("false",)
     return CheckArguments(
         paths=tuple(paths),
         settings=settings,
@@ -83,6 +90,7 @@ def arguments(paths: list[str], values: Mapping[str, list[str]], switches: froze
         config=_last(values, "config"),
         quiet="quiet" in switches,
         verbose="verbose" in switches,
+        watch="watch" in switches,
     )
 
 

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from willitcompile import checker, reports
+from willitcompile import checker
 from willitcompile.backends import Opening
 from willitcompile.checker import CheckRequest
+from willitcompile.cli.bars import Bars
+from willitcompile.cli.cache import opened_cache
 from willitcompile.cli.internal import InternalError
 from willitcompile.cli.interrupt import abandonable, cancelling
-from willitcompile.cli.output import opened
-from willitcompile.cli.terminal import is_terminal, say, wants_color
+from willitcompile.cli.reporting import targets, writing
+from willitcompile.cli.terminal import is_terminal, say
 from willitcompile.config import resolve
 from willitcompile.errors import Interrupted, RequestError, SourceError, WillItCompileError
-from willitcompile.languages import CompileOptions, languages_of
-from willitcompile.model import Verdict
+from willitcompile.languages import CompileOptions
+from willitcompile.reports import Style
 from willitcompile.sources import SizeLimits
+from willitcompile.toolchains import is_selector
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from willitcompile.backends import CancelToken
+    from willitcompile.backends import CancelToken, Wanted
     from willitcompile.cli import Opener
     from willitcompile.cli.arguments import CheckArguments
     from willitcompile.cli.output import Write
-    from willitcompile.cli.progress import FetchBar, Progress
     from willitcompile.config import Settings
     from willitcompile.model import CheckResult
 
@@ -35,25 +36,30 @@ STDIN = "-"
 
 
 def check(arguments: CheckArguments, open_backend: Opener) -> int:
-    """Returns 0 where everything compiles and 1 where something does not. Raises WillItCompileError."""
+    """Returns 0 where everything ends as it should, and 1 where something does not. Raises WillItCompileError."""
     settings = resolve(arguments.settings, file=arguments.config)
     for note in settings.notes if not arguments.quiet else ():
         say(f"note: {note}")
-    render = reports.load(settings.format)
-    _keep_sources(arguments.output)
-    ask = request(arguments.paths, settings, _stdin(arguments.paths, settings))
-    style = reports.Style(
-        color=wants_color(settings.color, sys.stdout if arguments.output is None else None),
-        quiet=arguments.quiet,
-        verbose=arguments.verbose,
-    )
-    with cancelling() as cancel, opened(arguments.output) as write:
+    if arguments.watch:
+        from willitcompile.cli.watch import watch
+
+        return watch(arguments, settings, open_backend)
+    wanted = targets(settings.formats, arguments.output)
+    ask = request(arguments.paths, settings, read_stdin(arguments.paths, settings))
+    style = Style(quiet=arguments.quiet, verbose=arguments.verbose, matrix=is_matrix(settings))
+    with cancelling() as cancel, writing(wanted, style, settings.color) as texts:
         answers = Answers(ask, settings, open_backend, cancel, quiet=arguments.quiet)
         # Closing the results ends what still runs, whyever the report is not written to its end.
         with closing(answers.results()) as results:
-            for text in render(results, style):
+            for write, text in texts(results):
                 answers.write(write, text)
-    return 0 if answers.all_compiled else 1
+    return 0 if answers.all_as_expected else 1
+
+
+def is_matrix(settings: Settings) -> bool:
+    """Whether each source may be asked about with several toolchains or standards."""
+    several = len(settings.compilers) > 1 or len(settings.standards) > 1
+    return several or any(map(is_selector, settings.compilers))
 
 
 def request(paths: tuple[str, ...], settings: Settings, stdin: bytes | None) -> CheckRequest:
@@ -69,6 +75,20 @@ def request(paths: tuple[str, ...], settings: Settings, stdin: bytes | None) -> 
         limits=named_limits(settings),
         sizes=SizeLimits(settings.max_file_size, settings.max_unit_size),
         jobs=settings.jobs or 0,
+        hint=True,
+    )
+
+
+def opening(settings: Settings, wanted: Wanted, bars: Bars, *, long_lived: bool = False) -> Opening:
+    """How to open the backend that the settings name."""
+    return Opening(
+        bars.notify,
+        bars.fetching,
+        wanted,
+        settings.images,
+        long_lived=long_lived,
+        may_go_elsewhere=not settings.are_images_found,
+        options=settings.options,
     )
 
 
@@ -83,49 +103,33 @@ def named_limits(settings: Settings) -> dict[str, Any]:
     return {name: value for name, value in limits.items() if value is not None}
 
 
-def _keep_sources(output: str | None) -> None:
-    """With a compiler -o names the program that it makes of a source; here it is the report, over a source even."""
-    if output and os.path.exists(output) and any(languages_of(os.path.splitext(output)[1])):
-        raise RequestError(f"write the report to {output}", "that is a source", "name another file: -o report.txt")
-
-
 class Answers:
     """The results of one check as they come, with what there is to know when they have."""
 
     def __init__(
         self, ask: CheckRequest, settings: Settings, open_backend: Opener, cancel: CancelToken, *, quiet: bool
     ) -> None:
-        self.all_compiled = True
+        self.all_as_expected = True
         self._ask = ask
         self._settings = settings
         self._open_backend = open_backend
         self._cancel = cancel
-        self._quiet = quiet
-        self._bar: Progress | None = None
-        self._fetch_bar: FetchBar | None = None
+        self._bars = Bars(settings.color, quiet=quiet)
         self._done = 0
 
     def results(self) -> Generator[CheckResult]:
         """Raises WillItCompileError, and nothing else: a report can tell of that."""
         try:
             sources = checker.find(self._ask)
-            opening = Opening(
-                self._notify,
-                self._fetching,
-                checker.wanted(self._ask, sources),
-                self._settings.images,
-                options=self._settings.options,
-                may_go_elsewhere=not self._settings.are_images_found,
-            )
-            with self._open_backend(self._settings.backend, opening) as backend:
+            wanted = checker.wanted(self._ask, sources)
+            with self._open_backend(self._settings.backend, opening(self._settings, wanted, self._bars)) as backend:
                 # Which may have to ask every compiler first, or to fetch one.
                 checks = abandonable(lambda: checker.plan(self._ask, backend, sources))
-                if not self._quiet and is_terminal(sys.stderr):
-                    from willitcompile.cli.progress import Progress
-
-                    color = wants_color(self._settings.color, sys.stderr)
-                    self._bar = Progress(len(checks), color=color)
-                yield from checker.run(self._ask, backend, cancel=self._cancel, on_result=self._heard, checks=checks)
+                self._bars.start(len(checks))
+                with opened_cache(self._settings, self._bars.notify) as cache:
+                    yield from checker.run(
+                        self._ask, backend, cancel=self._cancel, on_result=self._heard, checks=checks, cache=cache
+                    )
         except (Interrupted, KeyboardInterrupt):
             raise self._interrupted() from None
         except WillItCompileError:
@@ -133,44 +137,25 @@ class Answers:
         except Exception as error:
             raise InternalError(f"check {' '.join(self._ask.paths)}", error) from error
         finally:
-            for bar in (self._bar, self._fetch_bar):
-                if bar:
-                    bar.close()
+            self._bars.close()
         if self._cancel.cancelled:
             raise self._interrupted()
 
     def write(self, write: Write, text: str) -> None:
         """Write a piece of the report, with the bar out of its way."""
-        if self._bar:
-            self._bar.around(write, text)
-        else:
-            write(text)
-
-    def _notify(self, text: str) -> None:
-        if not self._quiet:
-            self.write(say, f"note: {text}")
-
-    def _fetching(self, what: str, done: int, total: int) -> None:
-        if self._quiet or not is_terminal(sys.stderr):
-            return
-        if self._fetch_bar is None:
-            from willitcompile.cli.progress import FetchBar
-
-            self._fetch_bar = FetchBar(color=wants_color(self._settings.color, sys.stderr))
-        self._fetch_bar.update(what, done, total)
+        self._bars.around(write, text)
 
     def _heard(self, result: CheckResult) -> None:
         self._done += 1
-        self.all_compiled &= result.verdict is Verdict.COMPILED
-        if self._bar:
-            self._bar.advance()
+        self.all_as_expected &= result.is_as_expected
+        self._bars.advance()
 
     def _interrupted(self) -> Interrupted:
-        of_all = f" of {self._bar.total}" if self._bar else ""
+        of_all = f" of {self._bars.total}" if self._bars.total else ""
         return Interrupted("check", f"{self._done}{of_all} checked", "run it again")
 
 
-def _stdin(paths: tuple[str, ...], settings: Settings) -> bytes | None:
+def read_stdin(paths: tuple[str, ...], settings: Settings) -> bytes | None:
     """What `-` stands for. Raises RequestError where nothing tells what to do."""
     if not paths:
         raise RequestError("check", "no file or directory is named", "will-it-compile check main.cpp")

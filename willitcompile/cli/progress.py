@@ -38,7 +38,7 @@ class Progress:
             if self._bar is None and self.total > 1 and time.monotonic() - self._start > PATIENCE_SECONDS:
                 self._bar = _bar(self.total, self._color)
             if self._bar is not None:
-                self._bar.update(self._bar.task_ids[0], completed=self.done)
+                self._bar.update(self._bar.task_ids[0], completed=self.done, total=self.total)
                 self._bar.start()
                 self._bar.refresh()
 

@@ -22,6 +22,16 @@ def is_terminal(stream: TextIO | None) -> bool:
         return False
 
 
+def width(stream: TextIO | None) -> int | None:
+    """Columns of the terminal behind a stream; None where there is none, or it does not tell."""
+    try:
+        if stream is not None and is_terminal(stream):
+            return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        pass
+    return None
+
+
 def wants_color(choice: str, stream: TextIO | None, environment: Mapping[str, str] = os.environ) -> bool:
     """Whether to colour what goes to `stream`. See https://no-color.org and https://force-color.org."""
     if choice != "auto":

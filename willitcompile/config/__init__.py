@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from willitcompile.errors import ConfigError, RequestError
-from willitcompile.files import below, read_regular
+from willitcompile.files import CACHE_BYTES, below, read_regular
 from willitcompile.model import GIB, KIB, MIB, Limits
 from willitcompile.sources import SizeLimits
 
@@ -51,6 +51,16 @@ _SIZES = SizeLimits()
 _NOTHING: Mapping[str, Mapping[str, object]] = MappingProxyType({})
 
 
+class Format(NamedTuple):
+    """A report that is asked for."""
+
+    name: str
+    """One of `willitcompile.reports.REPORTS`, if it is right."""
+
+    file: str | None = None
+    """Where it goes; None for stdout, or where `--output` says."""
+
+
 class Settings(NamedTuple):
     """All that can be set, with its defaults. See `SETTINGS` for what each is called outside."""
 
@@ -83,7 +93,12 @@ class Settings(NamedTuple):
     max_output: int = _LIMITS.output_bytes
     max_file_size: int = _SIZES.file_bytes
     max_unit_size: int = _SIZES.unit_bytes
-    format: str = "text"
+    formats: tuple[Format, ...] = (Format("text"),)
+    cache: bool = True
+    cache_size: int = CACHE_BYTES
+    shared_cache: str | None = None
+    """A directory, or the URL of a Redis."""
+
     color: str = "auto"
     context: str | None = None
     namespace: str | None = None
@@ -227,6 +242,17 @@ def parse_one(text: str) -> tuple[str, ...]:
     return (text,)
 
 
+def parse_format(text: str) -> tuple[Format, ...]:
+    """
+    >>> parse_format("text"), parse_format("sarif:out.sarif")
+    ((Format(name='text', file=None),), (Format(name='sarif', file='out.sarif'),))
+    """
+    name, colon, file = text.strip().partition(":")
+    if colon and not file:
+        raise UnfitError("it names no file after the colon")
+    return (Format(parse_word(name), parse_one(file)[0] if colon else None),)
+
+
 def parse_context(text: str) -> str:
     """The name of a context may hold almost anything: a cloud's has colons and slashes."""
     if not text.strip():
@@ -240,6 +266,12 @@ def parse_namespace(text: str) -> str:
     """As Kubernetes has it: RFC 1123, a label."""
     if not re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", text):
         raise UnfitError("it is not of at most 63 of a-z, 0-9 and -, with no - at either end")
+    return text
+
+
+def parse_shared_cache(text: str) -> str:
+    if not text.isprintable() or not text.startswith(("/", "redis://", "rediss://", "unix://")):
+        raise UnfitError("it is neither the absolute path of a directory nor the URL of a Redis")
     return text
 
 
@@ -271,7 +303,10 @@ SETTINGS: dict[str, Setting] = {
         Setting("max-output", "max_output", parse_bytes, "4MiB"),
         Setting("max-file-size", "max_file_size", parse_bytes, "32MiB"),
         Setting("max-unit-size", "max_unit_size", parse_bytes, "128MiB"),
-        Setting("format", "format", parse_word, "json"),
+        Setting("format", "formats", parse_format, "json"),
+        Setting("cache", "cache", parse_switch, "false"),
+        Setting("cache-size", "cache_size", parse_bytes, "2GiB"),
+        Setting("shared-cache", "shared_cache", parse_shared_cache, "redis://redis.example.org/0"),
         Setting("color", "color", parse_color, "never"),
         Setting("context", "context", parse_context, "kind-kind"),
         Setting("namespace", "namespace", parse_namespace, "builds"),
@@ -471,7 +506,8 @@ def _ceilings() -> dict[str, tuple[float, str]]:
 
 def _allowed(entries: Iterable[Entry], path: str) -> Iterator[Entry]:
     """What a file that was only found says: it may have come with sources that are hostile, and must not choose a
-    cluster, nor what may be done there by whoever runs the check."""
+    cluster, nor what may be done there by whoever runs the check, nor have files written, nor
+    whose answers are believed."""
     for entry in entries:
         if entry.name == SERVICE_SECTION:
             continue  # for a service, whose file is named
@@ -479,6 +515,12 @@ def _allowed(entries: Iterable[Entry], path: str) -> Iterator[Entry]:
             entry.name == "backend" and CLUSTER_SECTION in {value.strip() for value in entry.values or ()}
         ):
             obstacle = "a file that was found, not named, may not say where in a cluster compiles run"
+            raise ConfigError(f"{shown(path)}:{entry.line}", obstacle, f"name it: --config {shown(path)}")
+        if entry.name in {"cache-size", "shared-cache"}:
+            obstacle = "a file that was found, not named, may not say where answers are kept, nor how many"
+            raise ConfigError(f"{shown(path)}:{entry.line}", obstacle, f"name it: --config {shown(path)}")
+        if entry.name == "format" and any(":" in value for value in entry.values or ()):
+            obstacle = "a file that was found, not named, may not say where a report is written"
             raise ConfigError(f"{shown(path)}:{entry.line}", obstacle, f"name it: --config {shown(path)}")
         yield entry
 

@@ -14,7 +14,7 @@ from willitcompile.errors import UnknownLanguage
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from willitcompile.model import Diagnostic, SourceUnit, Toolchain
+    from willitcompile.model import CompileJob, Diagnostic, SourceUnit, Toolchain
     from willitcompile.sources import SourceTree
 
 
@@ -103,6 +103,12 @@ class Language(Protocol):
         """Read what the compiler printed, which is hostile and may be cut anywhere. Never raises.
 
         `prefix` is the unit's; the paths of the diagnostics get it.
+        """
+
+    def lasts(self, job: CompileJob, *, on_host: bool) -> bool:
+        """Whether the same compile would say the same at another time, as far as its own files and flags tell.
+
+        `on_host`: it can read files of this machine. Then it is also whether the compiler would tell of all of them.
         """
 
 

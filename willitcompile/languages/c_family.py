@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from willitcompile.languages import CompileOptions, Messages
-    from willitcompile.model import SourceUnit, Toolchain
+    from willitcompile.model import CompileJob, SourceUnit, Toolchain
     from willitcompile.sources import SourceTree
 
 _NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
@@ -131,6 +131,11 @@ class CLanguage:
         from willitcompile.languages.gnu_messages import messages
 
         return messages(stdout, stderr, prefix)
+
+    def lasts(self, job: CompileJob, *, on_host: bool) -> bool:
+        from willitcompile.languages.c_inputs import lasts
+
+        return lasts(job, on_host=on_host)
 
 
 def _major(toolchain: Toolchain) -> int:

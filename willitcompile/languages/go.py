@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from willitcompile.languages import CompileOptions, Messages
-    from willitcompile.model import SourceUnit, Toolchain
+    from willitcompile.model import CompileJob, SourceUnit, Toolchain
     from willitcompile.sources import SourceTree
 
 NEWEST = 40
@@ -119,6 +119,10 @@ class Go:
         from willitcompile.languages.go_messages import messages
 
         return messages(stdout, stderr, prefix)
+
+    def lasts(self, job: CompileJob, *, on_host: bool) -> bool:  # noqa: ARG002
+        """It reads its own files and those of Go, knows no time, and links by itself."""
+        return True
 
 
 GO = Go()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from willitcompile.languages import CompileOptions, Messages
-    from willitcompile.model import SourceUnit, Toolchain
+    from willitcompile.model import CompileJob, SourceUnit, Toolchain
     from willitcompile.sources import SourceTree
 
 _NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
@@ -94,6 +94,14 @@ class Rust:
         from willitcompile.languages.rust_messages import messages
 
         return messages(stdout, stderr, prefix)
+
+    def lasts(self, job: CompileJob, *, on_host: bool) -> bool:
+        from willitcompile.languages.rust_sources import reads_elsewhere
+
+        if any(word.endswith("native") for word in job.argv):
+            return False  # a flag about the processor of whichever machine it is
+        # Of the libraries that `cc` links nobody tells.
+        return not on_host or not (job.link or any(map(reads_elsewhere, job.files.values())))
 
 
 def _crate_name(path: str) -> str:

@@ -162,3 +162,15 @@ def _comment_end(text: bytes, position: int) -> int:
 
 def _text(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
+
+
+_ELSEWHERE = re.compile(rb'\b(?:option_)?env\s*!|"/')
+
+
+def reads_elsewhere(text: bytes) -> bool:
+    """Whether a source may ask for a variable, or for a file by its absolute path: of that no compiler tells.
+
+    >>> reads_elsewhere(b'include_str!("/etc/hosts")'), reads_elsewhere(b'include_str!("hosts")')
+    (True, False)
+    """
+    return _ELSEWHERE.search(text) is not None

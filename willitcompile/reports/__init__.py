@@ -1,7 +1,8 @@
 """What a check prints: the protocol of a report, and the table of formats.
 
 A report is a module with one function, `render`. It is given the results as they come, so that thousands of
-them cost no more memory than one, and yields text as it can. Where the results end in an error, it brings
+them cost no more memory than one, and yields a text for each, an empty one where it has nothing to say yet: so several
+go in step (see `together`). Where the results end in an error, it brings
 what it printed to a proper end and raises the error again.
 """
 
@@ -23,11 +24,13 @@ class Style(NamedTuple):
 
     color: bool = False
     quiet: bool = False
-    """Only what does not compile."""
+    """Only what does not compile, or not end as its source expects."""
 
     verbose: bool = False
     matrix: bool = False
     """Whether each source was asked about with several toolchains or standards, as far as they fit it."""
+    width: int | None = None
+    """Columns of the terminal that it goes to; None for a file or a pipe, where a line may have any length."""
 
 
 class Report(Protocol):
@@ -38,6 +41,11 @@ class Report(Protocol):
 REPORTS = {
     "text": "willitcompile.reports.text",
     "json": "willitcompile.reports.json",
+    "sarif": "willitcompile.reports.sarif",
+    "junit": "willitcompile.reports.junit",
+    "github": "willitcompile.reports.github",
+    "gitlab": "willitcompile.reports.gitlab",
+    "html": "willitcompile.reports.html",
 }
 """By format, the module with its `render`. Each is imported only when it is used."""
 

@@ -69,7 +69,15 @@ def as_dict(check: CheckResult) -> dict[str, object]:
         # A compile of milliseconds may be over before it is looked at.
         "peak_memory_bytes": result.peak_memory_bytes or None,
         "notes": list(check.notes),
+        "expected": _expected(check),
+        "hint": check.hint,
     }
+
+
+def _expected(check: CheckResult) -> dict[str, object] | None:
+    if check.expected is None:
+        return None
+    return {"verdict": str(check.expected.verdict), "text": check.expected.text, "met": check.is_as_expected}
 
 
 def _diagnostic(diagnostic: Diagnostic) -> dict[str, object]:

@@ -1,4 +1,7 @@
-"""For people: the compiler's own message, then one line that says how it ended, in words."""
+"""For people: the compiler's own message, then one line that says how it ended, in words.
+
+Of a matrix: a table for each source, and below it each message once, with the compiles that it is of.
+"""
 
 from __future__ import annotations
 
@@ -9,87 +12,95 @@ from willitcompile.errors import WillItCompileError
 from willitcompile.model import Verdict
 from willitcompile.reports import color, units
 from willitcompile.reports.safe import safe, safe_line
+from willitcompile.reports.words import ending, explanation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from willitcompile.model import CheckResult, CompileResult, Limits
+    from willitcompile.model import CheckResult
     from willitcompile.reports import Style
-
-_COLORS = {Verdict.COMPILED: color.GREEN, Verdict.REJECTED: color.RED}
 
 
 def render(results: Iterable[CheckResult], style: Style) -> Iterator[str]:
     """See `willitcompile.reports.Report`."""
-    counts: Counter[Verdict] = Counter()
-    sources: set[str] = set()
+    tally = _Tally()
+    counted = map(tally.count, results)
+    if style.matrix:
+        from willitcompile.reports.matrix import sources
+
+        pieces = sources(counted, style)
+    else:
+        pieces = ("".join(f"{line}\n" for line in lines(check, style)) for check in counted)
+    begun = style.quiet
     try:
-        for check in results:
-            if not counts and not style.quiet:
-                yield f"backend: {safe_line(check.backend)} ({safe_line(check.result.isolation)})\n"
-            counts[check.verdict] += 1
-            sources.add(check.source)
-            if not (style.quiet and check.verdict is Verdict.COMPILED):
-                yield "".join(f"{line}\n" for line in _lines(check, style))
+        for text in pieces:
+            if not begun and tally.first:
+                begun = True
+                yield f"backend: {safe_line(tally.first.backend)} ({safe_line(tally.first.result.isolation)})\n"
+            yield text
     except WillItCompileError:
-        yield _tally(counts, len(sources), style)
+        yield tally.text(style)
         raise
-    yield _tally(counts, len(sources), style)
+    yield tally.text(style)
 
 
-def _lines(check: CheckResult, style: Style) -> Iterator[str]:
-    for said in (check.stdout, check.stderr):
-        if said:
-            text = safe(said).rstrip("\n")
-            yield color.paint_message(text) if style.color else text
-    if check.result.truncated:
-        yield "(the compiler printed more than is shown)"
-    yield _summary(check, style)
-    for line in _explanation(check.result, check.limits):
+def lines(check: CheckResult, style: Style) -> Iterator[str]:
+    """All that there is to say of one compile."""
+    if style.quiet and check.is_as_expected:
+        return
+    yield from said(check, style)
+    yield summary(check, style)
+    for line in remarks(check):
         yield f"  {line}"
-    for note in check.notes:
-        yield f"  note: {safe_line(note)}"
     if style.verbose:
-        for line in _details(check):
+        for line in details(check):
             yield f"  {line}"
 
 
-def _summary(check: CheckResult, style: Style) -> str:
-    verdict: str = check.verdict
-    if style.color:
-        verdict = color.paint(verdict, _COLORS.get(check.verdict, color.YELLOW))
-    verdict += "".join(
+def said(check: CheckResult, style: Style) -> Iterator[str]:
+    """What the compiler printed: of a rejection that its source expects only where more is asked for."""
+    if check.is_as_expected and check.verdict is not Verdict.COMPILED and not style.verbose:
+        return
+    for printed in (check.stdout, check.stderr):
+        if printed:
+            text = safe(printed).rstrip("\n")
+            yield color.paint_message(text) if style.color else text
+    if check.result.truncated:
+        yield "(the compiler printed more than is shown)"
+
+
+def summary(check: CheckResult, style: Style) -> str:
+    """One line: how it ended, and how it was done."""
+    how = painted(check, ending(check), style) + "".join(
         f", {_plural(count, severity)}"
         for severity in ("error", "warning")
         if (count := sum(each.severity == severity for each in check.diagnostics))
     )
     duration = "cached" if check.cached else units.seconds(check.result.duration_seconds)
-    how = (check.toolchain, check.standard, f"{check.backend}/{check.result.isolation}", duration)
-    return f"{safe_line(check.source)}: {verdict} ({', '.join(map(safe_line, how))})"
+    made = (check.toolchain, check.standard, f"{check.backend}/{check.result.isolation}", duration)
+    return f"{safe_line(check.source)}: {how} ({', '.join(map(safe_line, made))})"
 
 
-def _explanation(result: CompileResult, limits: Limits) -> Iterator[str]:
-    """What ended a compile other than the compiler, and what to type about it."""
-    match result.verdict, result.limit:
-        case Verdict.TIMEOUT, _:
-            more = f"{min(limits.wall_seconds * 2, 86_400):g}"
-            yield f"stopped after {units.seconds(limits.wall_seconds)}; for more time: --timeout {more}"
-        case Verdict.OUT_OF_MEMORY, _:
-            more = units.typed_size(limits.memory_bytes * 2)
-            yield f"it needs more than {units.size(limits.memory_bytes)} of memory; for more: --memory {more}"
-        case Verdict.OUTPUT_LIMIT, "file-size":
-            yield f"it wrote a file of more than {units.size(limits.file_bytes)}"
-        case Verdict.OUTPUT_LIMIT, _:
-            more = units.typed_size(limits.output_bytes * 2)
-            yield f"it printed more than {units.size(limits.output_bytes)}; for more: --max-output {more}"
-        case Verdict.CRASHED, "processes":
-            yield f"it needs more than {limits.processes} processes and threads"
-        case Verdict.CRASHED, _:
-            how = f"signal {result.signal}" if result.signal else f"exit code {result.exit_code}"
-            yield f"the compiler itself died ({how}): this is a bug of the compiler, not a rejection"
+def remarks(check: CheckResult) -> Iterator[str]:
+    """What to know about how it ended, and what to type about it."""
+    if check.is_as_expected and check.verdict is not Verdict.COMPILED:
+        return
+    yield from explanation(check.result, check.limits)
+    for note in check.notes:
+        yield f"note: {safe_line(note)}"
+    if check.hint:
+        yield f"hint: compiles with --std {safe_line(check.hint)}"
 
 
-def _details(check: CheckResult) -> Iterator[str]:
+def painted(check: CheckResult, text: str, style: Style) -> str:
+    """In the colour of how it ended: the words tell it too."""
+    if not style.color:
+        return text
+    bad = color.RED if check.verdict in {Verdict.COMPILED, Verdict.REJECTED} else color.YELLOW
+    return color.paint(text, color.GREEN if check.is_as_expected else bad)
+
+
+def details(check: CheckResult) -> Iterator[str]:
     result = check.result
     yield f"language: {safe_line(check.language)}"
     yield f"compiler: {safe_line(result.compiler)}"
@@ -101,12 +112,39 @@ def _details(check: CheckResult) -> Iterator[str]:
         yield f"peak memory: {units.size(result.peak_memory_bytes)}"
 
 
-def _tally(counts: Counter[Verdict], sources: int, style: Style) -> str:
-    total = sum(counts.values())
-    if total < 2 or style.quiet:
-        return ""
-    what = _plural(total, "file") if sources == total else f"{_plural(sources, 'file')}, {total} checks"
-    return f"{what}: {', '.join(f'{counts[verdict]} {verdict}' for verdict in Verdict if counts[verdict])}\n"
+class _Tally:
+    """Counts what there was."""
+
+    def __init__(self) -> None:
+        self.first: CheckResult | None = None
+        self._counts: Counter[str] = Counter()
+        self._sources: set[str] = set()
+
+    def count(self, check: CheckResult) -> CheckResult:
+        self.first = self.first or check
+        self._sources.add(check.source)
+        self._counts[_kind(check)] += 1
+        return check
+
+    def text(self, style: Style) -> str:
+        total, sources = sum(self._counts.values()), len(self._sources)
+        if total < 2 or style.quiet:
+            return ""
+        what = _plural(total, "file") if sources == total else f"{_plural(sources, 'file')}, {total} checks"
+        return f"{what}: {', '.join(f'{count} {kind}' for kind, count in sorted(self._counts.items(), key=_order))}\n"
+
+
+def _kind(check: CheckResult) -> str:
+    """As what a compile is counted."""
+    if check.expected is None or (check.is_as_expected and check.verdict is Verdict.COMPILED):
+        return check.verdict
+    return f"{check.verdict} {'as expected' if check.is_as_expected else 'unexpectedly'}"
+
+
+def _order(counted: tuple[str, int]) -> tuple[int, str]:
+    """That of the verdicts."""
+    kind = counted[0]
+    return list(Verdict).index(Verdict(kind.partition(" ")[0])), kind
 
 
 def _plural(count: int, what: str) -> str:

@@ -363,6 +363,8 @@ def _told() -> Schema:
                     "signal": _maybe(WHOLE),
                     "peak_memory_bytes": _maybe(WHOLE),
                     "notes": _list(TEXT),
+                    "expected": _maybe(_object({"verdict": verdict, "text": TEXT, "met": SWITCH})),
+                    "hint": _maybe(TEXT),
                 }
             ),
             "description": "As in the json report.",

@@ -33,6 +33,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in os.environ:
         if name in {"NO_COLOR", "FORCE_COLOR"} or name.startswith("WIC_"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("WIC_CACHE", "false")
     return tmp_path
 
 

@@ -59,6 +59,7 @@ def test_what_it_reads_is_what_typer_reads(argv: list[str]) -> None:
         "-c gcc,clang --std=c++17 -s c++20 src",
         "-std=c++20 -Wall -Wextra -Iinclude -I lib -DA=1 -D B --flag=-O2 --link x.cpp",
         "- -lc++ -qv -j4 --timeout 3 --memory=1G --cpus 1 --max-output 1K -f json -o out.json",
+        "-f text -fsarif:out.sarif --format=junit:out.xml x.cpp",
         "--context kind-kind --namespace=builds x.c",
         "--color never --config c.yaml --max-file-size 1M --max-unit-size 2M -b sandbox -- -odd.c",
         "",
@@ -75,7 +76,7 @@ def test_what_is_unusual_is_typers(line: str) -> None:
 
 
 def test_every_setting_is_an_option() -> None:
-    switches = {"link"}
+    switches = {"link", "cache"}
     assert set(SETTINGS) == (set(OPTIONS.values()) | switches) - {"output", "config"}
-    assert {f"--{name}" for name in SETTINGS} <= {*OPTIONS, *SWITCHES}
-    assert {name for name, setting in SETTINGS.items() if setting.adds} | {"compiler", "std"} == MANY
+    assert {f"--{name}" for name in SETTINGS if name != "cache"} | {"--no-cache"} <= {*OPTIONS, *SWITCHES}
+    assert {name for name, setting in SETTINGS.items() if setting.adds} | {"compiler", "std", "format"} == MANY

@@ -74,6 +74,8 @@ def test_version_1_is_as_it_was_promised(result: Make) -> None:
                 "signal": None,
                 "peak_memory_bytes": None,
                 "notes": [],
+                "expected": None,
+                "hint": None,
             }
         ],
         "summary": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from willitcompile import checker
 from willitcompile.backends.queued import ENDED, RUNNING, WAITING, Queued, Ticket
 from willitcompile.errors import BackendFailed
-from willitcompile.model import Limits
+from willitcompile.model import Expectation, Limits, Verdict
 from willitcompile.server.checks import Ask, Cell, Check, Kept, QueueFull, Told
 from willitcompile.server.cluster import ClusterService, known, seen, service, told
 from willitcompile.server.cluster.known import About, Group, about_of
@@ -215,6 +216,20 @@ class TestAbout:
         about = checker.About("x.c", "c", "gcc-13", "c17", "src/", ("a note", "caf\udce9"), Limits(1.5, 2, cpus=None))
         whole = About(CELL, 3, about, "00-ab-cd-01")
         assert About.load(whole.dump()) == whole
+
+    def test_what_the_source_expects_comes_back(self) -> None:
+        expected = Expectation(Verdict.REJECTED, 'no "match"')
+        about = checker.About("x.c", "c", "gcc-13", "c17", expected=expected)
+        found = About.load(About(CELL, 1, about, None).dump()).about
+        assert found == about
+        assert found.expected is not None
+        assert isinstance(found.expected.verdict, Verdict)
+
+    def test_a_job_of_an_earlier_version_says_nothing_of_it(self) -> None:
+        about = checker.About("x.c", "c", "gcc-13", "c17")
+        said = json.loads(About(CELL, 1, about, None).dump())
+        del said["about"]["expected"]
+        assert About.load(json.dumps(said)).about == about
 
     def test_many_notes_are_cut(self) -> None:
         about = checker.About("x.c", "c", "gcc-13", "c17", notes=("n" * 900,) * 100)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import time
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from willitcompile.backends import Cancelled, cores
+from willitcompile.backends import Cancelled, Identity, cores
 from willitcompile.backends.clients import client_name
 from willitcompile.backends.containers import out_of_memory, result
 from willitcompile.backends.docker import ready as ready_images
@@ -15,8 +16,9 @@ from willitcompile.backends.docker.channel import Container, Silent
 from willitcompile.backends.docker.container import SESSION, create_body
 from willitcompile.backends.docker.engine import EngineError, Gone
 from willitcompile.backends.docker.images import Images
+from willitcompile.backends.docker.kept import Kept
 from willitcompile.backends.docker.leftovers import clear_stale, remove_session
-from willitcompile.backends.launcher import MACHINES
+from willitcompile.backends.launcher import MACHINES, next_job
 from willitcompile.backends.pool import Pool, PoolClosed
 from willitcompile.backends.seccomp import bpf_filter
 from willitcompile.errors import BackendFailed, BackendUnavailable, Interrupted, ToolchainMissing
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from willitcompile.backends import CancelToken, Opening, Wanted
     from willitcompile.backends.docker.engine import Engine
     from willitcompile.backends.docker.ready import Ready
+    from willitcompile.backends.supervision import Ending
     from willitcompile.model import CompileJob, CompileResult, Toolchain
 
 ATTEMPTS = 3
@@ -48,7 +51,7 @@ class _Kind(NamedTuple):
 
 
 class DockerBackend:
-    """Runs each job in a container of its own, thrown away afterwards."""
+    """Runs each job in a container of its own, or in one that has compiled the same files in the same check."""
 
     name = "docker"
     limits = Limits()
@@ -73,6 +76,9 @@ class DockerBackend:
         """Of what is known about images; may be held for as long as a pull takes."""
         self._ending = threading.Lock()
         self._pool: Pool[Container] = Pool(self._start, warm=opening.long_lived)
+        self._kept = Kept()
+        self._shares = not opening.long_lived
+        """Who is served by a service is alone in a container, which is there already."""
         self._running: set[Container] = set()
         self._closed = False
         self._untidy = False
@@ -105,10 +111,15 @@ class DockerBackend:
         limits: Limits,
         count: int,
         at_once: int,
-        cancel: CancelToken | None = None,  # noqa: ARG002
+        cancel: CancelToken | None = None,
+        sources: int | None = None,
     ) -> None:
         if ready := self._ready.get(toolchain):
-            self._pool.expect(_kind(ready, limits), count, at_once)
+            kind = _kind(ready, limits)
+            if cancel is not None and self._shares and sources is not None and sources < count:
+                self._kept.expect(cancel)
+                count = sources
+            self._pool.expect(kind, count, at_once)
 
     def compile(self, job: CompileJob, cancel: CancelToken | None = None) -> CompileResult:
         ready = self._ready_for(job)
@@ -134,6 +145,11 @@ class DockerBackend:
                     raise BackendFailed(asked, str(error), "will-it-compile doctor, then run it again") from error
         raise AssertionError
 
+    def identity(self, toolchain: str) -> Identity | None:
+        """The image that runs, by its id, which says all that is in it; the other is what results name."""
+        ready = self._ready.get(toolchain)
+        return Identity(f"{ready.image} {self._digests[toolchain]}") if ready else None
+
     def image_exists(self, image: str) -> bool:
         try:
             return ready_images.inspect(self._engine, image) is not None
@@ -148,6 +164,7 @@ class DockerBackend:
         for container in list(self._running):
             self._untidy = True
             container.interrupt()
+        self._kept.close()
         self._pool.close()
         # What has done its job is removed by the daemon, a tenth of a second later; nobody need wait for that.
         if self._untidy:
@@ -211,12 +228,16 @@ class DockerBackend:
             raise Cancelled
         compiler, digest = ready.toolchain.compilers.get(job.language, ""), self._digests[job.toolchain]
         kind = _kind(ready, job.limits)
-        container = self._pool.take(kind, cancel)
+        records = ready_images.records(ready, job, self._seccomp)
+        kept = self._kept.take(cancel, kind, job.files)
+        container = self._pool.take(kind, cancel) if kept is None else kept
+        keeps = False
         self._running.add(container)
         try:
             if self._closed:  # between the two lines above nobody would have interrupted it
                 raise PoolClosed
-            outcome = container.run(ready_images.records(ready, job, self._seccomp), job.limits, cancel)
+            outcome = container.run(records if kept is None else chain([next_job()], records), job.limits, cancel)
+            keeps = _was_ordinary(outcome.ending)
         except BaseException as error:
             self._untidy = True
             memory_ran_out = isinstance(error, Gone) and self._was_out_of_memory(container)
@@ -226,8 +247,10 @@ class DockerBackend:
             raise
         finally:
             self._running.discard(container)
-            container.hang_up()
-            self._pool.done(kind)
+            if not (keeps and self._kept.give(cancel, kind, job.files, container)):
+                container.hang_up()
+            if kept is None:
+                self._pool.done(kind)
         if outcome.ending.failure:
             raise BackendFailed(
                 f"compile with {job.toolchain}",
@@ -257,6 +280,12 @@ class DockerBackend:
             else:
                 return True
         return False
+
+
+def _was_ordinary(ending: Ending) -> bool:
+    """Whether another job may follow in the same container: no limit was reached and nothing was killed."""
+    trouble = ending.stopped or ending.failure or ending.oom_kills or ending.process_limit_hits
+    return ending.exit_code is not None and not trouble
 
 
 def _kind(ready: Ready, limits: Limits) -> _Kind:

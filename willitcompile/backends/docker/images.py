@@ -85,7 +85,7 @@ class Images:
     def has(self, wanted: Wanted) -> bool:
         if wanted == Wanted():
             return bool(self.present())
-        if any(asked != toolchains.EVERY and self._named(asked) is None for asked in wanted.compilers):
+        if any(asked != toolchains.EVERY and not self._meant(asked) for asked in wanted.compilers):
             return False
         names = self._names(wanted)
         return bool(names) and all(self._present(name) for name in names)
@@ -96,7 +96,7 @@ class Images:
 
     def _ready_already(self, wanted: Wanted) -> dict[str, Ready] | None:
         """What is wanted, where all of it is ready; then nobody needs the catalogue, which takes 20 ms to read."""
-        if self._pinned or toolchains.EVERY in wanted.compilers:
+        if self._pinned or any(map(toolchains.is_selector, wanted.compilers)):
             return None
         self._list()
         known = dict.fromkeys(each.toolchain.name for each in self._made)
@@ -128,14 +128,21 @@ class Images:
             if asked == toolchains.EVERY:
                 speak = [name for name in self.present() if self._speaks(name, wanted.languages)]
                 names.update(dict.fromkeys(speak))
-            elif name := self._named(asked):
-                names[name] = None
+            else:
+                names.update(dict.fromkeys(self._meant(asked)))
         for language in wanted.languages:
             if not any(self._speaks(name, (language,)) for name in names):
                 speak = [name for name in self._known() if self._speaks(name, (language,))]
                 if default := self._first(speak):
                     names[default] = None
         return list(names)
+
+    def _meant(self, asked: str) -> list[str]:
+        """Of a range those that are there, else the first that could be: at most one is fetched, as of a family."""
+        if not toolchains.is_selector(asked):
+            return [name] if (name := self._named(asked)) else []
+        names = [name for name in self._known() if toolchains.is_meant(asked, name)]
+        return [name for name in names if self._present(name)] or names[:1]
 
     def _named(self, asked: str) -> str | None:
         """The toolchain that a user means: for a family, the first that is there."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self, cast
 from uuid import uuid4
 
 from willitcompile import toolchains as names
-from willitcompile.backends import Cancelled, CancelToken
+from willitcompile.backends import Cancelled, CancelToken, Identity
 from willitcompile.backends.clients import client_name
 from willitcompile.backends.containers import out_of_memory, result
 from willitcompile.backends.kubernetes import leftovers, manifests, troubles
@@ -124,7 +124,7 @@ class KubernetesBackend:
 
     def toolchains(self, wanted: Wanted | None = None) -> Sequence[Toolchain]:
         """Those whose images the cluster can be asked for; whether it gets one shows when a pod starts."""
-        return self._images.toolchains(only_obtainable=wanted is None or names.EVERY in wanted.compilers)
+        return self._images.wanted(wanted)
 
     def has(self, wanted: Wanted) -> bool:
         return names.offers(self.toolchains(wanted), wanted.compilers, wanted.languages)
@@ -140,6 +140,7 @@ class KubernetesBackend:
         count: int,
         at_once: int,
         cancel: CancelToken | None = None,
+        sources: int | None = None,  # noqa: ARG002
     ) -> None:
         if cancel is not None:
             kind = _Kind(toolchain, limits.memory_bytes, limits.cpus)
@@ -173,6 +174,11 @@ class KubernetesBackend:
             raise troubles.told(asked, error, self._api.access) from error
         finally:
             self._leave()
+
+    def identity(self, toolchain: str) -> Identity | None:
+        """Only of an image that is named by its digest: what a tag means is each node's to say, and may change."""
+        image = self._images.of(toolchain)
+        return Identity(f"{manifests.architecture(self._settings)} {image}") if "@" in image else None
 
     def image_exists(self, image: str) -> bool:  # noqa: ARG002
         """What is on the nodes, or in their registry, shows when a pod starts: a namespace's account cannot see it."""

@@ -14,6 +14,7 @@ from willitcompile.errors import BackendFailed, ToolchainMissing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from willitcompile.backends import Wanted
     from willitcompile.backends.containers import Outcome
     from willitcompile.backends.references import Candidate
     from willitcompile.model import CompileJob, Toolchain
@@ -37,6 +38,22 @@ class Images:
             if toolchain and (candidate.source in {PINNED, OFFICIAL} or not only_obtainable):
                 found.append(toolchain._replace(origin=candidate.reference))
         return found
+
+    def wanted(self, wanted: Wanted | None) -> list[Toolchain]:
+        """Those to choose from. Of `all` and of ranges these are the obtainable ones, or of a range that has none all
+        that are in it, as with what is asked for by name."""
+        obtainable = self.toolchains(only_obtainable=True)
+        if wanted is None:
+            return obtainable
+        every = self.toolchains(only_obtainable=False)
+        if not any(map(toolchains.is_selector, wanted.compilers)):
+            return every
+        chosen = {each.name for each in obtainable}
+        for asked in wanted.compilers:
+            meant = {each.name for each in every if toolchains.fits(asked, each)}
+            if not toolchains.is_selector(asked) or not meant & chosen:
+                chosen |= meant
+        return [each for each in every if each.name in chosen]
 
     def of(self, name: str) -> str:
         """The image of a toolchain. Raises ToolchainMissing."""

@@ -13,7 +13,7 @@ import select
 from typing import TYPE_CHECKING, Self
 
 from willitcompile.backends import cores
-from willitcompile.backends.sandbox.host import host_toolchains
+from willitcompile.backends.sandbox.host import survey
 from willitcompile.backends.sandbox.mechanisms import (
     choose_mechanisms,
     find_program,
@@ -28,10 +28,10 @@ from willitcompile.model import CompileResult, Limits
 
 if TYPE_CHECKING:
     import _socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-    from willitcompile.backends import CancelToken, Opening, Wanted
+    from willitcompile.backends import CancelToken, Identity, Opening, Wanted
     from willitcompile.backends.sandbox.host import HostToolchain
     from willitcompile.backends.sandbox.plan import Plan
     from willitcompile.backends.supervision import Ending
@@ -63,6 +63,8 @@ class SandboxBackend:
         self._lock = _thread.allocate_lock()
         self._given = toolchains
         self._hosts: dict[str, HostToolchain] | None = None
+        self._watched: Mapping[str, list[int] | None] = {}
+        """What they were learnt from."""
         self._seeds: dict[str, tuple[tuple[str, str], ...]] = {}
         self._running: set[_socket.socket] = set()
         self._count = itertools.count(1)
@@ -106,7 +108,13 @@ class SandboxBackend:
         return jobs or cores()
 
     def expect(
-        self, toolchain: str, limits: Limits, count: int, at_once: int, cancel: CancelToken | None = None
+        self,
+        toolchain: str,
+        limits: Limits,
+        count: int,
+        at_once: int,
+        cancel: CancelToken | None = None,
+        sources: int | None = None,
     ) -> None:
         """There is nothing that could be prepared."""
 
@@ -132,6 +140,12 @@ class SandboxBackend:
                 # bubblewrap is there, but this host lets it make no namespaces: containers, hardened kernels.
                 self._mechanisms = self._mechanisms[1:]
 
+    def identity(self, toolchain: str) -> Identity | None:
+        from willitcompile.backends.sandbox.host_identity import identity_of
+
+        host = self._host_toolchains().get(toolchain)
+        return identity_of(host, self._watched) if host else None
+
     def image_exists(self, image: str) -> bool:  # noqa: ARG002
         """There are no images here."""
         return False
@@ -156,7 +170,10 @@ class SandboxBackend:
 
     def _host_toolchains(self) -> dict[str, HostToolchain]:
         if self._hosts is None:
-            hosts = host_toolchains() if self._given is None else self._given
+            hosts = self._given
+            if hosts is None:
+                found = survey()
+                hosts, self._watched = found.toolchains, found.watched
             self._hosts = {host.toolchain.name: host for host in hosts}
         return self._hosts
 

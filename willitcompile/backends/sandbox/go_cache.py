@@ -11,8 +11,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from willitcompile.backends.sandbox.host import cache_directory, own_cache_directory
 from willitcompile.errors import BackendFailed
+from willitcompile.files import cache_directory, own_cache_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,12 +12,13 @@ from binascii import crc32
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from willitcompile.files import cache_directory, own_cache_directory
 from willitcompile.model import Toolchain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-FORMAT = 2
+FORMAT = 3
 """Of that file; a file of another format is not used. Nor is one by another version of this package:
 the modules that ask the compilers are among the files that it watches."""
 
@@ -57,6 +58,9 @@ class HostToolchain(NamedTuple):
     links: tuple[tuple[str, str], ...] = ()
     """Symlinks that a sandbox without /proc makes beside `readable`: (absolute path, absolute target). An old
     rustc looks for itself at /proc/self/exe, and reads no more of /proc than that."""
+
+    headers: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    """By language, the directories where it looks for headers, with those that are not there."""
 
     def seeds(self, notify: Callable[[str], None]) -> tuple[tuple[str, str], ...]:
         """Symlinks that each job finds in `<root>/tmp`: (path below tmp, absolute target). Only Go has any.
@@ -121,25 +125,6 @@ def _cache_file(variables: Mapping[str, str]) -> str:
     return os.path.join(cache_directory(), f"toolchains-{key:08x}.json")
 
 
-def cache_directory() -> str:
-    """Where this program keeps what it can make again. It may not exist, and may not be writable."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(base):  # relative ones are to be ignored, the XDG specification says
-        base = os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(base, "will-it-compile")
-
-
-def own_cache_directory() -> str:
-    """`cache_directory()`, made if need be. Raises OSError, also where it belongs to somebody else."""
-    directory = cache_directory()
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    status = os.stat(directory)
-    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        # Somebody else could swap what is in there.
-        raise PermissionError(f"{directory} can be written by others")
-    return directory
-
-
 def fingerprint(path: str) -> list[int] | None:
     """What tells whether a file or the list of a directory changed; None where it does not exist."""
     try:
@@ -196,6 +181,7 @@ def _toolchain(item: dict[str, Any]) -> HostToolchain:
         identity=item["identity"],
         arguments={role: tuple(words) for role, words in item["arguments"].items()},
         links=tuple((path, target) for path, target in item["links"]),
+        headers={language: tuple(places) for language, places in item["headers"].items()},
     )
 
 
@@ -208,7 +194,12 @@ def _save(file: str, variables: Mapping[str, str], found: Survey) -> None:
         "variables": variables,
         "watched": found.watched,
         "toolchains": [
-            item._asdict() | {"toolchain": item.toolchain._asdict(), "arguments": dict(item.arguments)}
+            item._asdict()
+            | {
+                "toolchain": item.toolchain._asdict(),
+                "arguments": dict(item.arguments),
+                "headers": dict(item.headers),
+            }
             for item in found.toolchains
         ],
         "left_out": [[item.program, item.reason] for item in found.left_out],

@@ -52,6 +52,8 @@ class Found(NamedTuple):
     environment: Mapping[str, str]
     parts: tuple[str, ...]
     """The files that make it this compiler and no other."""
+    headers: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    """By language, the directories where it looks for headers, with those that are not there."""
     arguments: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     links: tuple[tuple[str, str], ...] = ()
 
@@ -74,6 +76,10 @@ def investigate_c(family: str, program: str, asker: Asker) -> Found:
     parts = _parts(program, programs.values(), asker)
     linkers = [part for part in parts if os.path.basename(part) in _LINKERS]
     loaded = shared_libraries(parts, asker)
+    said = _said_verbosely(family, programs, asker)
+    headers = {language: _header_directories(text) for language, text in said.items()}
+    needs = [*_needs(family, program, asker), *_selected_gcc(said.values())]
+    needs += [place for places in headers.values() for place in places]
     return Found(
         family=family,
         version=version.version,
@@ -85,10 +91,11 @@ def investigate_c(family: str, program: str, asker: Asker) -> Found:
         standards={language: standards for language, (standards, _) in accepted.items()},
         defaults={language: default for language, (_, default) in accepted.items()},
         programs=programs,
-        needs=(*(part for part in parts if part not in linkers), *loaded, *_needs(family, programs, asker)),
+        needs=(*(part for part in parts if part not in linkers), *loaded, *filter(os.path.isabs, needs)),
         link_needs=tuple(linkers),
         environment=_environment(parts, loaded),
         parts=(*parts, *loaded),
+        headers=headers,
     )
 
 
@@ -134,9 +141,8 @@ def _parts(program: str, drivers: Iterable[str], asker: Asker) -> tuple[str, ...
     return tuple(dict.fromkeys(found))
 
 
-def _needs(family: str, programs: Mapping[str, str], asker: Asker) -> list[str]:
-    """The directories that compiling and linking looks in: see `Found.needs`."""
-    program = programs[family]
+def _needs(family: str, program: str, asker: Asker) -> list[str]:
+    """The directories that compiling and linking looks in, but for those of headers: see `Found.needs`."""
     search = asker.tell([program, "-print-search-dirs"])
     needs = []
     for line in search.splitlines():
@@ -151,19 +157,30 @@ def _needs(family: str, programs: Mapping[str, str], asker: Asker) -> list[str]:
     if family == "clang":
         resources = asker.tell([program, "-print-resource-dir"]).strip()
         needs += [resources, *links_in(resources)]
-    drivers = [(programs.get(DRIVERS[family, language]), language) for language in (C.name, CPP.name)]
-    questions = [[driver, "-v", "-E", "-x", language, "/dev/null"] for driver, language in drivers if driver]
-    for answer in asker.try_each(questions):
-        needs += _said_verbosely(answer.err) if answer else ()
-    return [path for path in needs if os.path.isabs(path)]
+    return needs
 
 
-def _said_verbosely(text: str) -> list[str]:
-    """The include directories, and for clang the gcc whose libraries it uses, from what `-v` prints."""
+def _said_verbosely(family: str, programs: Mapping[str, str], asker: Asker) -> dict[str, str]:
+    """By language, what its driver prints with `-v`."""
+    drivers = {language: programs.get(DRIVERS[family, language]) for language in (C.name, CPP.name)}
+    questions = {
+        language: [driver, "-v", "-E", "-x", language, "/dev/null"] for language, driver in drivers.items() if driver
+    }
+    answers = asker.try_each(questions.values())
+    return {language: answer.err for language, answer in zip(questions, answers, strict=True) if answer}
+
+
+def _header_directories(text: str) -> tuple[str, ...]:
+    """Those that are searched, and those that would be if they were there."""
+    missing = re.findall(r'^ignoring nonexistent directory "(.+)"$', text, re.MULTILINE)
     _, _, after = text.partition("#include <...> search starts here:\n")
     found = [line.strip() for line in after.partition("End of search list.")[0].splitlines()]
-    selected = re.search(r"^Selected GCC installation: (.+)$", text, re.MULTILINE)
-    return [*found, *([selected[1]] if selected else [])]
+    return tuple(dict.fromkeys((*found, *missing)))
+
+
+def _selected_gcc(texts: Iterable[str]) -> list[str]:
+    """For clang, the gcc whose libraries it uses."""
+    return [place for text in texts for place in re.findall(r"^Selected GCC installation: (.+)$", text, re.MULTILINE)]
 
 
 def _library_directories(places: Iterable[str]) -> list[str]:

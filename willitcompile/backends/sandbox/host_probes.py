@@ -208,6 +208,7 @@ def _host_toolchain(candidate: Candidate, found: Found) -> host.HostToolchain:
         identity=_identity(found),
         arguments=found.arguments,
         links=found.links,
+        headers=found.headers,
     )
 
 

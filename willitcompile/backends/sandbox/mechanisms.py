@@ -19,7 +19,7 @@ MECHANISMS = ("namespaces", "landlock")
 _REMEDY = "install bubblewrap (apt-get install bubblewrap, dnf install bubblewrap), then: will-it-compile doctor"
 
 
-_LOCALE = tuple(filter(os.path.isdir, ("/usr/lib/locale/C.utf8",)))
+LOCALE = tuple(filter(os.path.isdir, ("/usr/lib/locale/C.utf8",)))
 """Without it compilers quote in ASCII, and say another thing than outside."""
 
 
@@ -65,7 +65,7 @@ def make_plan(
     limits = job.limits
     compiler = (host.programs[job.argv[0]], *host.arguments.get(job.argv[0], ()), *job.argv[1:])
     needed = (job.link and host.readable_to_link) or host.readable
-    readable = [*needed, *_LOCALE, *_seed_roots(seeds)]
+    readable = [*needed, *LOCALE, *_seed_roots(seeds)]
     root = ROOT if mechanism == "namespaces" else workspace
     plan = Plan(
         argv=compiler,

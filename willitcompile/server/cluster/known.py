@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from willitcompile import checker
 from willitcompile.backends.queued import WAITING
-from willitcompile.model import Limits
+from willitcompile.model import Expectation, Limits, Verdict
 from willitcompile.server.checks import Ask, Cell, Check
 
 if TYPE_CHECKING:
@@ -45,7 +45,12 @@ class About(NamedTuple):
             said = json.loads(text)
             about = said.get("about")
             if about is not None:
-                about = checker.About(**{**about, "notes": tuple(about["notes"]), "limits": Limits(**about["limits"])})
+                fields = {"notes": tuple(about["notes"]), "limits": Limits(**about["limits"])}
+                # A job of an earlier version of the service says nothing of it.
+                if about.get("expected") is not None:
+                    verdict, text = about["expected"]
+                    fields["expected"] = Expectation(Verdict(verdict), str(text))
+                about = checker.About(**{**about, **fields})
             source, language, toolchain, standard = said["cell"]
             total, trace = said["total"], said["trace"]
             texts = (source, language, toolchain, standard or "", trace or "")

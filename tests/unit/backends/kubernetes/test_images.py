@@ -6,6 +6,7 @@ import doctest
 
 import pytest
 
+from willitcompile.backends import Wanted
 from willitcompile.backends.containers import Outcome
 from willitcompile.backends.kubernetes import images as images_module
 from willitcompile.backends.kubernetes.images import Images, another
@@ -57,6 +58,26 @@ def test_what_can_be_obtained() -> None:
     assert every["clang-19"] == "b/clang:19"
     assert {"gcc-13", "clang-19"} <= obtainable < set(every)
     assert "clang-18" not in obtainable
+
+
+def meant(*compilers: str) -> set[str]:
+    """Of clang only one version is pinned; gcc and go have official images."""
+    found = Images(("clang-19=b/clang:19",)).wanted(Wanted(compilers, ("c++",)))
+    return {each.name for each in found if each.family in {"gcc", "clang"}}
+
+
+def test_of_all_and_of_ranges_only_what_can_be_obtained() -> None:
+    assert {"gcc-9", "clang-19"} <= meant("all")
+    assert "clang-18" not in meant("all")
+    assert "clang-18" not in meant("clang>=17")
+    assert "clang-18" in meant("clang-18")
+    assert {"clang-19", "clang-18"} <= meant("all", "clang-18")
+    assert "clang-17" not in meant("all", "clang-18")
+
+
+def test_a_range_of_which_nothing_can_be_obtained_is_taken_at_its_word() -> None:
+    assert {"clang-18", "clang-17"} <= meant("clang>=17<19")
+    assert "clang-16" not in meant("clang>=17<19")
 
 
 @pytest.mark.parametrize(

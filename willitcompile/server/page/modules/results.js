@@ -162,7 +162,9 @@ function details(cell, marks) {
 
 function factsOf(result) {
   const isPlain = result.verdict === "compiled" || result.verdict === "rejected";
+  const { verdict, text, met } = result.expected ?? {};
   return [
+    ["Expected", verdict && `${verdict}${text ? ` with "${text}"` : ""}, and ${met ? "so it is" : "so it is not"}`],
     ["Compiler", result.compiler],
     ["Time", duration(result)],
     ["Memory", result.peak_memory_bytes && bytes(result.peak_memory_bytes)],

@@ -1,0 +1,37 @@
+"""The cache in front of a cluster: only an image that is named by its digest is known for sure."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from willitcompile.cache import Cache
+from willitcompile.checker import CheckRequest, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from willitcompile.backends import Backend
+
+pytestmark = pytest.mark.kubernetes
+
+
+def test_what_a_tag_means_is_compiled_each_time(opened: Callable[..., Backend], namespace: str, tmp_path: Path) -> None:
+    request = CheckRequest(("-",), ("gcc-13",), language="c", stdin=b"int x;\n")
+    with closing(Cache(str(tmp_path))) as cache:
+        for _ in range(2):
+            with closing(run(request, opened(namespace), cache=cache)) as results:
+                assert [each.cached for each in results] == [False]
+
+
+def test_a_digest_says_all_of_an_image(opened: Callable[..., Backend], namespace: str) -> None:
+    digests = [f"registry.example.org/gcc@sha256:{digit * 64}" for digit in "12"]
+    backends = [opened(namespace, images=[f"gcc-13={each}"]) for each in digests]
+    one, two = (each.identity("gcc-13") for each in backends)
+    assert one is not None
+    assert one != two
+    assert one.headers is None
+    assert opened(namespace).identity("gcc-13") is None
