@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from willitcompile.model import CheckResult
 
 pytestmark = pytest.mark.sandbox
+
+ROOT = Path(__file__).parents[2]
 
 SOURCES = {
     "good.c": '#include <stdio.h>\nint main(void) { return puts(""); }\n',
@@ -276,3 +280,50 @@ def test_where_a_compiler_looks_for_headers_is_known() -> None:
         for places in host.headers.values():
             assert "/usr/include" in places
         assert set(host.headers) == set(host.toolchain.languages) & {"c", "c++"}
+
+
+FULL = """
+import os, sys
+from contextlib import closing
+from pathlib import Path
+from willitcompile.backends import Identity
+from willitcompile.backends.fake import FakeBackend
+from willitcompile.cache import Cache
+from willitcompile.checker import CheckRequest, run
+
+directory, notes = sys.argv[1], []
+sources = {f"{number}.c": b"int x;\\n" * number for number in range(60)}
+
+def check(names):
+    with closing(Cache(directory, notify=notes.append)) as cache:
+        backend = FakeBackend(identity=Identity("1"))
+        results = list(run(CheckRequest(names, files=sources), backend, cache=cache))
+    assert [result.verdict for result in results] == ["compiled"] * len(names)
+    return len(backend.jobs)
+
+first, rest = tuple(sources)[:5], tuple(sources)
+counts = [check(first), check(first)]
+assert counts == [5, 0], (counts, notes)
+with open(os.path.join(directory, "filler"), "wb", buffering=0) as filler:
+    try:
+        while True:
+            filler.write(bytes(4096))
+    except OSError as error:
+        assert error.errno == 28, error
+# What it has is found, what it cannot keep is compiled each time, and of that one note tells.
+counts = [check(rest), check(rest)]
+assert counts == [55, 55], (counts, notes)
+assert len(notes) == 2 and all("full" in note for note in notes), notes
+os.unlink(os.path.join(directory, "filler"))
+counts = [check(rest), check(rest)]
+assert counts == [55, 0], (counts, notes)
+"""
+
+
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="a disk that is full is made with bubblewrap")
+def test_a_full_disk_costs_compiles_and_no_answer(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    disk = ["--size", str(512 << 10), "--tmpfs", str(tmp_path / "disk")]
+    inside = ["bwrap", "--dev-bind", "/", "/", *disk, sys.executable, "-c", FULL, str(tmp_path / "disk")]
+    ended = subprocess.run(inside, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr

@@ -7,6 +7,7 @@ import os
 from _blake2 import blake2b  # hashlib would bring OpenSSL with it, which takes 4 ms
 from typing import TYPE_CHECKING, Any
 
+from willitcompile import __version__
 from willitcompile.model import MIB, CompileResult, Verdict
 
 if TYPE_CHECKING:
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
     from willitcompile.model import CompileJob
 
-FORMAT = b"1"
-"""To be raised where the same job would have another answer, or the same answer other bytes."""
+FORMAT = f"1 {__version__}".encode()
+"""The number is to be raised where the same answer would have other bytes. Another version of ours may confine a compile
+otherwise, or tell otherwise how it ended: it asks anew."""
 
 MOST_BYTES = 8 * MIB
 """Of an answer that is kept. One may print 1 MiB to stdout and to stderr where nobody says otherwise."""
