@@ -94,6 +94,8 @@ class CheckRequest(NamedTuple):
     jobs: int = 0
     """Compiles at one time; 0 for what suits the backend: one on each core that this process may use, where they run
     here."""
+    expectations: bool = True
+    """Whether a source may say how it is to end: not where it is a stranger's, whose word counts for nothing."""
     hint: bool = False
     """Whether to look for a later standard at which a source compiles, where one compile at the default is all that is
     asked for and the compiler says no. That takes more compiles."""
@@ -239,7 +241,7 @@ def prepare(check: PlannedCheck, request: CheckRequest, limits: Limits) -> tuple
         rejected_exit_codes=command.rejected_exit_codes,
     )
     expected = None
-    if _MARK in tree.content:
+    if request.expectations and _MARK in tree.content:
         from willitcompile.expectations import expectation
 
         expected = expectation(check.source, tree.content, language, toolchain, standard)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from willitcompile.model import CompileJob
 
 FORMAT = f"1 {__version__}".encode()
-"""The number is to be raised where the same answer would have other bytes. Another version of ours may confine a compile
-otherwise, or tell otherwise how it ended: it asks anew."""
+"""The number is to be raised where the same answer would have other bytes. Another version of ours may confine a
+compile otherwise, or tell otherwise how it ended: it asks anew."""
 
 MOST_BYTES = 8 * MIB
 """Of an answer that is kept. One may print 1 MiB to stdout and to stderr where nobody says otherwise."""

@@ -220,6 +220,9 @@ def check(
             "--shared-cache", metavar="PLACE", help="Share answers with others: a directory, or redis://HOST/0."
         ),
     ] = None,
+    no_expectations: Annotated[
+        bool, typer.Option("--no-expectations", help="What does not compile is bad, whatever its comments expect.")
+    ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Say only what does not compile; no progress bar.")
     ] = False,

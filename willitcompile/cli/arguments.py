@@ -61,6 +61,7 @@ OPTIONS: dict[str, str] = {
 SWITCHES: dict[str, str] = {
     "--link": "link",
     "--no-cache": "no-cache",
+    "--no-expectations": "no-expectations",
     "--watch": "watch",
     "-q": "quiet",
     "--quiet": "quiet",
@@ -81,8 +82,9 @@ def arguments(paths: list[str], values: Mapping[str, list[str]], switches: froze
     }
     if "link" in switches:
         settings["link"] = ("true",)
-    if "no-cache" in switches:
-        settings["cache"] = ("false",)
+    for name in ("cache", "expectations"):
+        if f"no-{name}" in switches:
+            settings[name] = ("false",)
     return CheckArguments(
         paths=tuple(paths),
         settings=settings,

@@ -76,6 +76,7 @@ def request(paths: tuple[str, ...], settings: Settings, stdin: bytes | None) -> 
         sizes=SizeLimits(settings.max_file_size, settings.max_unit_size),
         jobs=settings.jobs or 0,
         hint=True,
+        expectations=settings.expectations,
     )
 
 

@@ -94,6 +94,7 @@ class Settings(NamedTuple):
     max_file_size: int = _SIZES.file_bytes
     max_unit_size: int = _SIZES.unit_bytes
     formats: tuple[Format, ...] = (Format("text"),)
+    expectations: bool = True
     cache: bool = True
     cache_size: int = CACHE_BYTES
     shared_cache: str | None = None
@@ -304,6 +305,7 @@ SETTINGS: dict[str, Setting] = {
         Setting("max-file-size", "max_file_size", parse_bytes, "32MiB"),
         Setting("max-unit-size", "max_unit_size", parse_bytes, "128MiB"),
         Setting("format", "formats", parse_format, "json"),
+        Setting("expectations", "expectations", parse_switch, "false"),
         Setting("cache", "cache", parse_switch, "false"),
         Setting("cache-size", "cache_size", parse_bytes, "2GiB"),
         Setting("shared-cache", "shared_cache", parse_shared_cache, "redis://redis.example.org/0"),

@@ -122,6 +122,14 @@ def test_a_comment_that_cannot_be_read_costs_no_other_source_its_answer(cli: Cli
     assert "a.cpp:1" in err
 
 
+@pytest.mark.parametrize("comment", ["expect rejected", "expct rejected"])
+def test_where_sources_are_strangers_what_they_expect_counts_for_nothing(cli: Cli, comment: str) -> None:
+    source(f"// will-it-compile: {comment}\n{REJECTED}")
+    code, out, _ = cli("check", "a.cpp", "--no-expectations", "-f", "json")
+    assert code == 1
+    assert json.loads(out)["results"][0]["expected"] is None
+
+
 def test_standard_input_expects_too(cli: Cli) -> None:
     text = f"// will-it-compile: expect rejected\n{REJECTED}".encode()
     assert cli("check", "-", "-l", "c++", stdin=text).code == 0

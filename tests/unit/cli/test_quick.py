@@ -76,7 +76,7 @@ def test_what_is_unusual_is_typers(line: str) -> None:
 
 
 def test_every_setting_is_an_option() -> None:
-    switches = {"link", "cache"}
-    assert set(SETTINGS) == (set(OPTIONS.values()) | switches) - {"output", "config"}
-    assert {f"--{name}" for name in SETTINGS if name != "cache"} | {"--no-cache"} <= {*OPTIONS, *SWITCHES}
+    off = {"cache", "expectations"}
+    assert set(SETTINGS) == (set(OPTIONS.values()) | off | {"link"}) - {"output", "config"}
+    assert {f"--no-{name}" if name in off else f"--{name}" for name in SETTINGS} <= {*OPTIONS, *SWITCHES}
     assert {name for name, setting in SETTINGS.items() if setting.adds} | {"compiler", "std", "format"} == MANY
