@@ -8,6 +8,8 @@ for result in check("main.cpp", compiler="gcc", std=["c++17", "c++20"]):
 
 from __future__ import annotations
 
+from willitcompile.version import __version__ as __version__
+
 TYPE_CHECKING = False  # as typing has it, whose import takes longer than all else here
 
 if TYPE_CHECKING:
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
         WillItCompileError,
     )
     from willitcompile.model import CheckResult, Diagnostic, Limits, Verdict
-
-__version__ = "0.1.0"
 
 __all__ = [
     "BackendFailed",
@@ -96,9 +96,10 @@ def check(
     import os
 
     from willitcompile.backends import Opening, open_backend
-    from willitcompile.checker import STDIN, CheckRequest, find, plan, run, wanted
+    from willitcompile.checker import run
     from willitcompile.errors import RequestError
     from willitcompile.languages import CompileOptions
+    from willitcompile.planning import STDIN, CheckRequest, find, plan, wanted
 
     if bool(paths) == (source is not None):
         raise RequestError("check()", "it takes paths or a source", "pass one of them, and not both")

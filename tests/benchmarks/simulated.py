@@ -346,7 +346,8 @@ def main(namespace: str, count: int, pods: int, directory: str) -> None:
     from cluster import IMAGES, TOOLCHAIN
 
     from willitcompile.backends import Opening, open_backend
-    from willitcompile.checker import CheckRequest, run
+    from willitcompile.checker import run
+    from willitcompile.planning import CheckRequest
 
     section = {"namespace": namespace, "pods": pods, "units": 1, "start-seconds": 60, **ON_THEM}
     begin = time.perf_counter()

@@ -9,8 +9,9 @@ import pytest
 
 from willitcompile.backends import Opening, Wanted, open_backend
 from willitcompile.cache import Cache
-from willitcompile.checker import CheckRequest, run
+from willitcompile.checker import run
 from willitcompile.model import Verdict
+from willitcompile.planning import CheckRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

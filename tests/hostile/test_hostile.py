@@ -23,9 +23,10 @@ from tests.contract.leftovers import PREFIX
 from tests.hostile.cases import FAMILIES, LANGUAGES, SOURCES, Case, fill, load
 from tests.hostile.generate import RECIPES
 from willitcompile.backends import Wanted
-from willitcompile.checker import CheckRequest, run
+from willitcompile.checker import run
 from willitcompile.errors import BackendUnavailable, SourceError
 from willitcompile.languages import CompileOptions
+from willitcompile.planning import CheckRequest
 from willitcompile.reports import Style
 from willitcompile.reports.text import render
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from willitcompile.cache import Cache
-from willitcompile.checker import CheckRequest, run
+from willitcompile.checker import run
+from willitcompile.planning import CheckRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,9 +17,10 @@ from tests.contract.test_backend import ENDLESS, ENDLESS_STDERR, FINE, HUNGRY, W
 from willitcompile.backends import CancelToken, Wanted
 from willitcompile.backends.kubernetes import slices
 from willitcompile.backends.kubernetes.tape import tape
-from willitcompile.checker import CheckRequest, run
+from willitcompile.checker import run
 from willitcompile.errors import Interrupted
 from willitcompile.model import KIB, MIB, CompileJob, Limits, Verdict
+from willitcompile.planning import CheckRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from willitcompile.checker import CheckRequest, run
+from willitcompile.checker import run
 from willitcompile.languages import CompileOptions
 from willitcompile.model import GIB, Limits
+from willitcompile.planning import CheckRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,9 +12,10 @@ from tests.daemon import toolchains
 from tests.real.fetch import CRATES
 from tests.real.mutations import mutate
 from willitcompile.backends import Wanted, open_backend
-from willitcompile.checker import CheckRequest, run
+from willitcompile.checker import run
 from willitcompile.languages import CompileOptions
 from willitcompile.model import MIB, CheckResult, Limits
+from willitcompile.planning import CheckRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

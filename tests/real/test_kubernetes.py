@@ -11,8 +11,9 @@ import pytest
 from tests.backends import cluster_backend
 from tests.real.fetch import CRATES
 from tests.real.mutations import mutate
-from willitcompile.checker import CheckRequest, run
+from willitcompile.checker import run
 from willitcompile.model import MIB, Limits
+from willitcompile.planning import CheckRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

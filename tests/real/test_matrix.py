@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.backends import opened, those
-from willitcompile.checker import CheckRequest, run
+from willitcompile.checker import run
+from willitcompile.planning import CheckRequest
 from willitcompile.reports import Style
 from willitcompile.reports.text import render
 

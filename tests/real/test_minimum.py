@@ -9,9 +9,9 @@ import pytest
 
 from tests.backends import cluster_backend
 from tests.real.dated import PROGRAMS, Dated
-from willitcompile import checker, minimum
+from willitcompile import minimum, planning
 from willitcompile.backends import open_backend
-from willitcompile.checker import CheckRequest
+from willitcompile.planning import CheckRequest
 from willitcompile.ranges import order
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def minimum_of(
         Path(path).parent.mkdir()
         Path(path).write_text(each.text)
     request = CheckRequest(tuple(paths), compilers)
-    sources = checker.find(request)
+    sources = planning.find(request)
     planned = minimum.plan(request, sources, backend.toolchains(minimum.wanted(request, sources)), backend.name)
     said = minimum.run(request, backend, planned)
     return {

@@ -16,9 +16,10 @@ import pytest
 from willitcompile.backends.sandbox import SandboxBackend
 from willitcompile.backends.sandbox.host import HostToolchain, host_toolchains
 from willitcompile.cache import Cache, inputs
-from willitcompile.checker import CheckRequest, run
+from willitcompile.checker import run
 from willitcompile.languages import CompileOptions
 from willitcompile.model import Verdict
+from willitcompile.planning import CheckRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -289,7 +290,8 @@ from pathlib import Path
 from willitcompile.backends import Identity
 from willitcompile.backends.fake import FakeBackend
 from willitcompile.cache import Cache
-from willitcompile.checker import CheckRequest, run
+from willitcompile.checker import run
+from willitcompile.planning import CheckRequest
 
 directory, notes = sys.argv[1], []
 sources = {f"{number}.c": b"int x;\\n" * number for number in range(60)}

@@ -138,9 +138,9 @@ def test_what_is_not_there_is_an_attribute_error() -> None:
 
 def test_importing_the_package_imports_nothing_else() -> None:
     code = "import sys; old = set(sys.modules); import willitcompile; print(set(sys.modules) - old)"
-    assert in_new_python(code) == {"willitcompile", "__future__"}
+    assert in_new_python(code) == {"willitcompile", "willitcompile.version", "__future__"}
 
 
 def test_a_name_is_imported_when_it_is_first_asked_for() -> None:
     code = "import willitcompile, sys; willitcompile.Limits; print({n for n in sys.modules if 'willit' in n})"
-    assert in_new_python(code) == {"willitcompile", "willitcompile.model"}
+    assert in_new_python(code) == {"willitcompile", "willitcompile.model", "willitcompile.version"}

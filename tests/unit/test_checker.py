@@ -14,7 +14,7 @@ import pytest
 
 from willitcompile.backends import CancelToken
 from willitcompile.backends.fake import FakeBackend, answer, toolchain
-from willitcompile.checker import CheckRequest, plan, run
+from willitcompile.checker import run
 from willitcompile.errors import (
     BackendFailed,
     FlagRefused,
@@ -27,6 +27,7 @@ from willitcompile.errors import (
 )
 from willitcompile.languages import CompileOptions
 from willitcompile.model import Limits, Verdict
+from willitcompile.planning import CheckRequest, plan
 from willitcompile.sources import SizeLimits
 
 if TYPE_CHECKING:
@@ -518,7 +519,7 @@ def test_a_check_of_one_file_imports_no_thread_pool(write: Write) -> None:
     code = (
         "import sys\n"
         "from willitcompile.backends.fake import FakeBackend\n"
-        "from willitcompile.checker import CheckRequest, run\n"
+        "from willitcompile.checker import run\nfrom willitcompile.planning import CheckRequest\n"
         "list(run(CheckRequest(('a.c',)), FakeBackend()))\n"
         "print(sorted({'concurrent.futures', 'asyncio', 'subprocess', 'pathlib'} & set(sys.modules)))\n"
     )

@@ -8,9 +8,10 @@ import pytest
 
 from willitcompile.backends import CancelToken
 from willitcompile.backends.fake import FakeBackend, answer, toolchain
-from willitcompile.checker import CheckRequest, run
+from willitcompile.checker import run
 from willitcompile.errors import BackendFailed, Interrupted
 from willitcompile.model import Verdict
+from willitcompile.planning import CheckRequest
 
 if TYPE_CHECKING:
     from pathlib import Path

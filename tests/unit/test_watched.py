@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from willitcompile.backends.fake import FakeBackend
-from willitcompile.checker import CheckRequest, find, plan, run
+from willitcompile.checker import run
 from willitcompile.errors import SourceError
+from willitcompile.planning import CheckRequest, find, plan
 from willitcompile.watched import SEARCH, Watched
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import os
 from _blake2 import blake2b  # hashlib would bring OpenSSL with it, which takes 4 ms
 from typing import TYPE_CHECKING, Any
 
-from willitcompile import __version__
 from willitcompile.model import MIB, CompileResult, Verdict
+from willitcompile.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,9 +6,8 @@ import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from willitcompile import checker
+from willitcompile import checker, planning
 from willitcompile.backends import Opening
-from willitcompile.checker import CheckRequest
 from willitcompile.cli.bars import Bars
 from willitcompile.cli.cache import opened_cache
 from willitcompile.cli.internal import InternalError
@@ -18,6 +17,7 @@ from willitcompile.cli.terminal import is_terminal, say
 from willitcompile.config import resolve
 from willitcompile.errors import Interrupted, RequestError, SourceError, WillItCompileError
 from willitcompile.languages import CompileOptions
+from willitcompile.planning import CheckRequest
 from willitcompile.reports import Style
 from willitcompile.sources import SizeLimits
 from willitcompile.toolchains import is_selector
@@ -121,11 +121,11 @@ class Answers:
     def results(self) -> Generator[CheckResult]:
         """Raises WillItCompileError, and nothing else: a report can tell of that."""
         try:
-            sources = checker.find(self._ask)
-            wanted = checker.wanted(self._ask, sources)
+            sources = planning.find(self._ask)
+            wanted = planning.wanted(self._ask, sources)
             with self._open_backend(self._settings.backend, opening(self._settings, wanted, self._bars)) as backend:
                 # Which may have to ask every compiler first, or to fetch one.
-                checks = abandonable(lambda: checker.plan(self._ask, backend, sources))
+                checks = abandonable(lambda: planning.plan(self._ask, backend, sources))
                 self._bars.start(len(checks))
                 with opened_cache(self._settings, self._bars.notify) as cache:
                     yield from checker.run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from willitcompile import checker, minimum
+from willitcompile import minimum, planning
 from willitcompile.cli.bars import Bars
 from willitcompile.cli.cache import opened_cache
 from willitcompile.cli.check import opening, read_stdin, request
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from willitcompile.backends import CancelToken
-    from willitcompile.checker import CheckRequest
     from willitcompile.cli import Opener
     from willitcompile.config import Settings
     from willitcompile.minimum import SourceMinimum
+    from willitcompile.planning import CheckRequest
 
 
 class MinimumArguments(NamedTuple):
@@ -67,7 +67,7 @@ def _find(
     """The backend that was used, and what was found."""
     bars = Bars(settings.color, quiet=quiet)
     try:
-        sources = checker.find(ask)
+        sources = planning.find(ask)
         wanted = minimum.wanted(ask, sources)
         with open_backend(settings.backend, opening(settings, wanted, bars)) as backend:
             available = abandonable(lambda: backend.toolchains(wanted))

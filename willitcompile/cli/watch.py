@@ -11,7 +11,7 @@ from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING, NoReturn
 
-from willitcompile import checker, reports
+from willitcompile import checker, planning, reports
 from willitcompile.backends import CancelToken
 from willitcompile.cli.bars import Bars
 from willitcompile.cli.cache import opened_cache
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
     from willitcompile.backends import Backend
     from willitcompile.cache import Cache
-    from willitcompile.checker import CheckRequest, PlannedCheck, Source
     from willitcompile.cli import Opener
     from willitcompile.cli.arguments import CheckArguments
     from willitcompile.cli.watch_view import Standing
     from willitcompile.config import Settings
     from willitcompile.model import CheckResult
+    from willitcompile.planning import CheckRequest, PlannedCheck, Source
 
 LOOK_SECONDS = 0.2
 """Between two looks at what is watched, as long as a look takes little."""
@@ -66,7 +66,7 @@ def watch(arguments: CheckArguments, settings: Settings, open_backend: Opener) -
     )
     with cancelling() as stop:
         sources = _Sources(ask, watched)
-        wanted = checker.wanted(ask, list(sources.by_name.values()))
+        wanted = planning.wanted(ask, list(sources.by_name.values()))
         with (
             open_backend(settings.backend, opening(settings, wanted, bars, long_lived=True)) as backend,
             opened_cache(settings, bars.notify) as cache,
@@ -115,7 +115,7 @@ class _Sources:
         self._sort()
 
     def _find(self, path: str) -> list[Source]:
-        return checker.find(self._ask._replace(paths=(path,)))
+        return planning.find(self._ask._replace(paths=(path,)))
 
     def _sort(self) -> None:
         # The same file may be named twice, or named and found in a directory.
@@ -169,7 +169,7 @@ class _Watch:
     def _plan(self) -> list[PlannedCheck]:
         sources = list(self._sources.by_name.values())
         # Which may have to ask every compiler first, or to fetch one.
-        checks = abandonable(lambda: checker.plan(self._ask, self._backend, sources))
+        checks = abandonable(lambda: planning.plan(self._ask, self._backend, sources))
         order = {name: place for place, name in enumerate(self._pending)}
         return sorted((each for each in checks if each.source in order), key=lambda each: order[each.source])
 

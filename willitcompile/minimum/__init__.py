@@ -11,7 +11,7 @@ from contextlib import closing
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from willitcompile import checker, toolchains
+from willitcompile import checker, planning, toolchains
 from willitcompile.backends import CancelToken, Wanted
 from willitcompile.minimum.family import FamilyMinimum, find
 from willitcompile.ranges import order
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from willitcompile.backends import Backend
     from willitcompile.cache import Cache
-    from willitcompile.checker import CheckRequest, PlannedCheck, Source
     from willitcompile.model import CheckResult, Toolchain, Verdict
+    from willitcompile.planning import CheckRequest, PlannedCheck, Source
 
 
 class SourceMinimum(NamedTuple):
@@ -37,7 +37,7 @@ def wanted(request: CheckRequest, sources: Sequence[Source]) -> Wanted:
     """What it takes of a backend. A compiler without a version stands for all of it that is there."""
     asked = request.compilers or (toolchains.EVERY,)
     named = [text if toolchains.is_selector(text) or toolchains.parts(text)[1] else toolchains.EVERY for text in asked]
-    return Wanted(tuple(dict.fromkeys(named)), checker.wanted(request, sources).languages)
+    return Wanted(tuple(dict.fromkeys(named)), planning.wanted(request, sources).languages)
 
 
 def plan(
@@ -50,7 +50,7 @@ def plan(
         family, version = toolchains.parts(text)
         versions = [each.name for each in available if each.family == family and not version]
         compilers += versions or [text]
-    return checker.combine(request._replace(compilers=tuple(compilers), standards=()), sources, available, backend)
+    return planning.combine(request._replace(compilers=tuple(compilers), standards=()), sources, available, backend)
 
 
 def run(

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from willitcompile import languages
-from willitcompile.checker import CheckRequest, PlannedCheck
 from willitcompile.errors import RequestError, ToolchainMissing, WillItCompileError
 from willitcompile.languages import CompileOptions
 from willitcompile.model import KIB, MIB, Verdict
+from willitcompile.planning import CheckRequest, PlannedCheck
 from willitcompile.reports.json import as_dict, dumps
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.routing import Route
 
-from willitcompile import checker, languages, toolchains
+from willitcompile import languages, planning, toolchains
 from willitcompile.errors import NoAnswer, RequestError, ToolchainMissing, UnknownStandard
 from willitcompile.model import MIB, Verdict
 from willitcompile.server.checks import INTERACTIVE, Ask, Cell, Check, cells, no_answer
@@ -244,7 +244,7 @@ def _ask(asked: Compile, language: str, source: str) -> Ask:
     )
 
 
-def _planned(asked: Compile, ask: Ask, available: Sequence[Toolchain], backend: str) -> list[checker.PlannedCheck]:
+def _planned(asked: Compile, ask: Ask, available: Sequence[Toolchain], backend: str) -> list[planning.PlannedCheck]:
     """Raises RequestError."""
     language = NAMES[ask.language or ""]
     if asked.os not in {None, "", "linux"} or asked.architecture not in {None, "", HERE}:
@@ -252,7 +252,7 @@ def _planned(asked: Compile, ask: Ask, available: Sequence[Toolchain], backend: 
         raise _wrong(f"unsupported environment: {language} on {platform}")
     try:
         request = ask.request()
-        return checker.combine(request, checker.find(request), available, backend)
+        return planning.combine(request, planning.find(request), available, backend)
     except (ToolchainMissing, UnknownStandard):
         compiler = asked.compiler or "the default compiler"
         at = f" at {asked.standard}" if asked.standard else ""

@@ -14,7 +14,7 @@ from msgspec import Meta
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from willitcompile import checker
+from willitcompile import planning
 from willitcompile.errors import NoAnswer, RequestError, SourceError
 from willitcompile.files import has_control
 from willitcompile.model import Verdict
@@ -234,7 +234,7 @@ def plan(
         _refuse_path(path)
     _refuse_directories(ask.files)
     request = ask.request()
-    planned = checker.combine(request, checker.find(request), available, backend)
+    planned = planning.combine(request, planning.find(request), available, backend)
     if len(planned) > most:
         raise RequestError(
             "check all of this", f"it takes {len(planned)} compiles, more than {most}", "send it in parts"

@@ -16,10 +16,11 @@ from willitcompile.backends import Identity
 from willitcompile.backends.fake import FakeBackend, answer
 from willitcompile.cache import Cache
 from willitcompile.cache.store import NAME
-from willitcompile.checker import CheckRequest, run
+from willitcompile.checker import run
 from willitcompile.errors import RequestError
 from willitcompile.languages import CompileOptions
 from willitcompile.model import Verdict
+from willitcompile.planning import CheckRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from willitcompile import checker, minimum
+from willitcompile import minimum, planning
 from willitcompile.backends.fake import FakeBackend, answer, toolchain
-from willitcompile.checker import CheckRequest
 from willitcompile.errors import FlagRefused, SourceError, ToolchainMissing
 from willitcompile.languages import CompileOptions
 from willitcompile.minimum.family import Span
 from willitcompile.model import Verdict
+from willitcompile.planning import CheckRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,7 +56,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def found(backend: FakeBackend, *paths: str, **asked: object) -> list[SourceMinimum]:
     request = CheckRequest(paths, **asked)  # type: ignore[arg-type]
-    sources = checker.find(request)
+    sources = planning.find(request)
     planned = minimum.plan(request, sources, backend.toolchains(minimum.wanted(request, sources)), backend.name)
     return minimum.run(request, backend, planned)
 

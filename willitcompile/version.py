@@ -1,0 +1,3 @@
+"""Which will-it-compile this is."""
+
+__version__ = "0.1.0"
