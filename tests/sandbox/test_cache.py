@@ -194,6 +194,14 @@ def test_a_header_that_was_asked_for_and_is_there_now_is_noticed(
     assert check(backend, cache, "a.c").verdict is Verdict.REJECTED
 
 
+@pytest.mark.parametrize("asked", ["__has_include(<part/later on.h>)", "__has_\\\ninclude\\\n(<part/later on.h>)"])
+def test_however_it_was_asked_for(backend: SandboxBackend, cache: Cache, headers: Headers, asked: str) -> None:
+    put(headers.first, "part/value.h", ONE)
+    known(backend, cache, f"#include <part/value.h>\n#if {asked}\n#error it is here\n#endif\n")
+    put(headers.first, "part/later on.h", ONE)
+    assert check(backend, cache, "a.c").verdict is Verdict.REJECTED
+
+
 def test_a_rejection_goes_with_what_it_was_about(backend: SandboxBackend, cache: Cache, headers: Headers) -> None:
     path = put(headers.second, "part/value.h", TWO)
     assert known(backend, cache).verdict is Verdict.REJECTED
@@ -243,6 +251,13 @@ def test_a_compiler_that_changes_under_an_open_backend_is_asked_no_more(
     [
         ("const char *now = __TIME__;\n", {}),
         ("const char *now = __DA\\\nTE__;\n", {}),
+        ("const char *now = NOW;\n", {"defines": ("NOW=__TIME__",)}),
+        ("#define CAT(a, b) a##b\nconst char *now = CAT(__TI, ME__);\n", {}),
+        ("#include <sys/cdefs.h>\nconst char *now = __CONCAT(__TI, ME__);\n", {}),
+        ("#define CAT(a, b, c) a##b##c\nconst char *now = CAT(__, TIME, __);\n", {}),
+        ("#define CAT(a, b) a##b\n#if CAT(__has_, include)(<part/none.h>)\n#endif\n", {}),
+        ('#if __has_include("/usr/include/part/none.h")\n#endif\n', {}),
+        ("#pragma GCC dependency <part/clock.h>\nint x;\n", {}),
         ("#include <part/clock.h>\n", {}),
         ('__asm__(".print \\"printed\\"");\n', {}),
         ("int x;\n", {"flags": ("-march=native",)}),

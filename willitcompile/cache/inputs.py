@@ -74,7 +74,7 @@ class Inputs:
             return None
         asked = [c_inputs.asked(content) for content in job.files.values()]
         asked += [self._asked(path, now) for path, now in stamps.items()]
-        if any(each.clock for each in asked):
+        if any(each.clock or each.elsewhere for each in asked):
             return None
         names = {name for each in asked for name in each.names}
         if any(each.by_macro for each in asked):

@@ -22,6 +22,9 @@ compile otherwise, or tell otherwise how it ended: it asks anew."""
 MOST_BYTES = 8 * MIB
 """Of an answer that is kept. One may print 1 MiB to stdout and to stderr where nobody says otherwise."""
 
+MOST_SECONDS = 100_000.0
+"""That a compile may have taken: a day, and some more."""
+
 KEPT = frozenset({Verdict.COMPILED, Verdict.REJECTED})
 
 _SUM_BYTES = 16
@@ -87,6 +90,8 @@ def decode(data: bytes, *bound: bytes) -> CompileResult | None:
     head, _, printed = body.partition(b"\n")
     try:
         verdict, exit_code, duration, compiler, isolation, image, peak, length = json.loads(head)
+        if not 0 <= length <= len(printed):
+            return None
         result = CompileResult(
             verdict=Verdict(verdict),
             exit_code=exit_code,
@@ -147,11 +152,14 @@ def _fits(result: CompileResult, length: object) -> bool:
     return (
         is_(length, int)
         and is_(result.exit_code, int)
+        and 0 <= (result.exit_code or 0) <= 255
         and is_(result.duration_seconds, float)
+        and 0 <= result.duration_seconds <= MOST_SECONDS
         and is_(result.compiler, str)
         and is_(result.isolation, str)
         and is_(result.image, str, or_none=True)
         and is_(result.peak_memory_bytes, int, or_none=True)
+        and 0 <= (result.peak_memory_bytes or 0) < 1 << 63
     )
 
 

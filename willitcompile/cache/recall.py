@@ -69,9 +69,10 @@ class Recall:
             return self._backend.compile(job, cancel)
         began = time.time()
         record: bytes | None = NOTHING
-        if roots := (identity.headers or {}).get(job.language, ()):
+        if (roots := (identity.headers or {}).get(job.language)) is not None:
             result, read = self._compile_telling(job, cancel)
-            kept = read is not None and is_kept(result)
+            # Without the directories where headers are nobody knows what could go before them.
+            kept = is_kept(result) and bool(roots)
             record = self._inputs.record(read, job, roots, began) if read is not None and kept else None
         else:
             result = self._backend.compile(job, cancel)

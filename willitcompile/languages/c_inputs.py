@@ -18,13 +18,30 @@ if TYPE_CHECKING:
     from willitcompile.model import CompileJob
 
 _CLOCK = (b"__DATE__", b"__TIME__", b"__TIMESTAMP__")
+_QUESTIONS = (b"__has_include", b"__has_include_next", b"__has_embed")
+
+
+def _pieces(names: Iterable[bytes]) -> re.Pattern[bytes]:
+    """Words of which `##` makes one of these names: every part of them that has both a letter and an underscore."""
+    parts = {name[start:end] for name in names for start in range(len(name)) for end in range(start + 1, len(name) + 1)}
+    words = {part for part in parts - {*names} if b"_" in part and part.strip(b"_")}
+    return re.compile(rb"(?<![\w$])(?:" + b"|".join(sorted(words, reverse=True)) + rb")(?![\w$])")
+
+
+_CLOCK_PIECES, _QUESTION_PIECES = _pieces(_CLOCK), _pieces(_QUESTIONS)
+_UNDERSCORES = re.compile(rb"(?<![\w$])__?(?![\w$])")
+"""A word of them alone, which may be pasted to one of letters alone."""
+_PASTES = re.compile(rb"##|%:%:|\?\?=|CAT|PASTE|GLUE|JOIN", re.IGNORECASE)
+"""What pastes words, and what macros that do are called in the headers of this world."""
+_DEPENDENCY = re.compile(rb"\bpragma\b.*\bdependency\b", re.IGNORECASE | re.DOTALL)
+"""`#pragma GCC dependency` looks at the time of a file."""
 _ASM = re.compile(rb"\b(?:__)?asm(?:__)?\b")
 _ANOTHER_MACHINE = re.compile(r"-m(?:arch|cpu|tune)=native")
 """What the flag means is the processor's, which is no part of any key."""
 _ELSEWHERE = re.compile(r"-m(?:16|32|x32|abi=.*)|-stdlib=.*|-f(?:no-)?(?:modules.*|preprocessed|directives-only)")
 """Flags by which a compiler looks in other directories than it has told, or tells in another way."""
 
-_NAME = rb"[\w./+-]{1,255}"
+_NAME = rb"[^\n<>\"]{1,255}"
 _ASKED = re.compile(rb"__has_(?:include(?:_next)?|embed)[ \t]*\([ \t]*(?:[<\"](" + _NAME + rb")[>\"])?")
 _ANY_NAME = re.compile(rb"[<\"](" + _NAME + rb"/" + _NAME + rb")[>\"]")
 _WORD = re.compile(rb"(?:[^\s\\$]|\\[ #]|\$\$)+")
@@ -41,7 +58,21 @@ def lasts(job: CompileJob, *, on_host: bool) -> bool:
     if on_host and (job.link or any(map(_ELSEWHERE.fullmatch, job.argv))):
         return False
     contents = [joined(content) for content in job.files.values()]
-    return not any(asks_the_clock(content) or (on_host and _ASM.search(content)) for content in contents)
+    # Macros are defined by flags too.
+    contents.append("\n".join(job.argv[1:]).encode(errors="surrogateescape"))
+    return not (
+        any(map(asks_the_clock, contents))
+        or _may_be_pasted(contents, _CLOCK_PIECES)
+        or (on_host and _may_be_pasted(contents, _QUESTION_PIECES))
+        or (on_host and any(_ASM.search(content) or _DEPENDENCY.search(content) for content in contents))
+    )
+
+
+def _may_be_pasted(contents: Sequence[bytes], pieces: re.Pattern[bytes]) -> bool:
+    """Whether the preprocessor may make a name of words that are parts of it."""
+    if any(map(pieces.search, contents)):
+        return True
+    return any(map(_UNDERSCORES.search, contents)) and any(map(_PASTES.search, contents))
 
 
 def telling(argv: Sequence[str], token: str) -> tuple[str, ...]:
@@ -73,6 +104,8 @@ class Asked(NamedTuple):
     """Whether there are these headers."""
     by_macro: bool = False
     """And others, which a macro names."""
+    elsewhere: bool = False
+    """And files that may be anywhere."""
 
 
 def asked(text: bytes) -> Asked:
@@ -80,8 +113,11 @@ def asked(text: bytes) -> Asked:
     >>> asked(b"#if __has_include(<sys/rseq.h>)").names, asked(b"#define HAS(x) __has_include(x)").by_macro
     (frozenset({b'sys/rseq.h'}), True)
     """
+    text = joined(text)
     names = {match[1] for match in _ASKED.finditer(text)} if b"__has_" in text else set()
-    return Asked(asks_the_clock(text), frozenset(names - {None}), None in names)
+    known = frozenset(names - {None})
+    elsewhere = any(name.startswith(b"/") or b".." in name for name in known)
+    return Asked(asks_the_clock(text), known, None in names, elsewhere)
 
 
 def asks_the_clock(text: bytes) -> bool:

@@ -164,7 +164,12 @@ def _text(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
 
 
-_ELSEWHERE = re.compile(rb'\b(?:option_)?env\s*!|"/')
+_ELSEWHERE = re.compile(
+    rb"\b(?:option_)?env\s*!|\boption_env\b|\benv\s+as\b"
+    rb'|"/|\.\./|\\x2[eEfF]|\\u\{[0_]*2_*[eEfF]'  # a slash or a dot may be written by its number
+)
+_INCLUDES = re.compile(rb"\binclude(?:_str|_bytes)?\b")
+_PLAIN_INCLUDES = re.compile(rb'\binclude(?:_str|_bytes)?\s*!\s*[(\[{]\s*"[^"\\]*"')
 
 
 def reads_elsewhere(text: bytes) -> bool:
@@ -172,5 +177,10 @@ def reads_elsewhere(text: bytes) -> bool:
 
     >>> reads_elsewhere(b'include_str!("/etc/hosts")'), reads_elsewhere(b'include_str!("hosts")')
     (True, False)
+    >>> reads_elsewhere(rb'include_str!("\\x2fetc/hosts")'), reads_elsewhere(b'include!(concat!("/", "etc/hosts"))')
+    (True, True)
     """
-    return _ELSEWHERE.search(text) is not None
+    if _ELSEWHERE.search(text):
+        return True
+    # Of a path that is put together nobody knows where it leads.
+    return len(_INCLUDES.findall(text)) != len(_PLAIN_INCLUDES.findall(text))

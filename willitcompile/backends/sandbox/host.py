@@ -131,7 +131,7 @@ def fingerprint(path: str) -> list[int] | None:
         status = os.stat(path)
     except OSError:
         return None
-    return [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns]
+    return [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def fingerprints(paths: Iterable[str]) -> dict[str, list[int] | None]:

@@ -77,7 +77,7 @@ def investigate_c(family: str, program: str, asker: Asker) -> Found:
     linkers = [part for part in parts if os.path.basename(part) in _LINKERS]
     loaded = shared_libraries(parts, asker)
     said = _said_verbosely(family, programs, asker)
-    headers = {language: _header_directories(text) for language, text in said.items()}
+    headers = {language: _header_directories(said.get(language, "")) for language in accepted}
     needs = [*_needs(family, program, asker), *_selected_gcc(said.values())]
     needs += [place for places in headers.values() for place in places]
     return Found(
