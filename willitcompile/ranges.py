@@ -70,6 +70,8 @@ def read(text: str) -> Range:
         if not _NUMBERS.fullmatch(version):
             raise _wrong(text, f"{version[:30]!r} is no version" if version else f"there is no version after {symbol}")
         bounds.append((symbol, tuple(map(int, version.split(".")))))
+    if re.fullmatch(r"[a-z+]+-?[0-9][0-9.]*", family):
+        raise _wrong(text, f"{family[:30]} is one version, and a range is of a family")
     if not family or not bounds:
         raise _wrong(text, "it does not say which compiler" if bounds else "it has no version")
     return Range(family, tuple(bounds))

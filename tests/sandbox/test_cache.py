@@ -181,14 +181,15 @@ def test_a_new_header_that_goes_before_another_is_noticed(
     [
         "#if __has_include(<new/value.h>)\n#error it is there\n#endif\n",
         '#if __has_include("new/value.h")\n#error it is there\n#endif\n',
-        "#define HAS(x) __has_include(x)\n#if HAS(<new/value.h>)\n#error it is there\n#endif\n",
         "#include <part/asks.h>\n",
+        "#include <part/has.h>\n#if HAS(<new/value.h>)\n#error it is there\n#endif\n",
     ],
 )
 def test_a_header_that_was_asked_for_and_is_there_now_is_noticed(
     backend: SandboxBackend, cache: Cache, headers: Headers, text: str
 ) -> None:
     put(headers.second, "part/asks.h", "#if __has_include(<new/value.h>)\n#error it is there\n#endif\n")
+    put(headers.second, "part/has.h", "#define HAS(x) __has_include(x)\n")
     assert known(backend, cache, text).verdict is Verdict.COMPILED
     put(headers.second, "new/value.h", "")
     assert check(backend, cache, "a.c").verdict is Verdict.REJECTED
@@ -257,6 +258,10 @@ def test_a_compiler_that_changes_under_an_open_backend_is_asked_no_more(
         ("#define CAT(a, b, c) a##b##c\nconst char *now = CAT(__, TIME, __);\n", {}),
         ("#define CAT(a, b) a##b\n#if CAT(__has_, include)(<part/none.h>)\n#endif\n", {}),
         ('#if __has_include("/usr/include/part/none.h")\n#endif\n', {}),
+        ("#define NAME(x) <x/none.h>\n#if __has_include(NAME(part))\n#endif\n", {}),
+        ('#define CAT(a, b) a##b\nCAT(as, m)("nop");\n', {}),
+        ("#define NAME </usr/include/stdio.h>\n#include NAME\n", {}),
+        ("#include <../include/stdio.h>\n", {}),
         ("#pragma GCC dependency <part/clock.h>\nint x;\n", {}),
         ("#include <part/clock.h>\n", {}),
         ('__asm__(".print \\"printed\\"");\n', {}),

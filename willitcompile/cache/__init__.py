@@ -86,7 +86,8 @@ class Cache:
             with self._lock:
                 told, self._is_off = self._is_off, True
             if not told:
-                self._notify(f"answers are not kept: {error}")
+                why = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else error
+                self._notify(f"answers are not kept: {why}")
             return None
 
     def _ask_others(self, question: Callable[[Shared], Any]) -> Any:

@@ -58,6 +58,8 @@ class Directory:
         try:
             return read_regular(self._file(key), MOST_BYTES)
         except FileNotFoundError:
+            if not os.path.isdir(self._path):  # as where a file system is not mounted
+                raise Unreachable(f"it is no directory: {self._path}") from None
             return None
         except OSError as error:
             raise Unreachable(f"{error.strerror or error}: {self._path}") from error
@@ -67,7 +69,8 @@ class Directory:
             file = self._file(key)
             temporary = f"{file}.{os.urandom(8).hex()}"
             try:
-                os.makedirs(os.path.dirname(file), exist_ok=True)
+                if not os.path.isdir(os.path.dirname(file)):
+                    _make(os.path.dirname(file))
                 with open(temporary, "xb") as opened:
                     opened.write(answer)
                 os.replace(temporary, file)
@@ -123,6 +126,14 @@ class Redis:
 
 def _name(key: bytes) -> str:
     return f"will-it-compile:{key.hex()}"
+
+
+def _make(directory: str) -> None:
+    """This one alone: where all of them are made, one that is not mounted becomes a directory of this machine."""
+    try:
+        os.mkdir(directory)
+    except FileExistsError:
+        return
 
 
 def _remove(path: str) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from willitcompile.errors import NoAnswer, RequestError, WillItCompileError
+from willitcompile.files import below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,6 +73,10 @@ def _opened_special(path: str) -> Iterator[Write]:
 def _replaced(path: str) -> Iterator[Write]:
     # Through a link, the file that it names is replaced, not the link.
     target = os.path.realpath(path)
+    home = os.path.realpath(os.path.dirname(path) or ".")
+    if os.path.islink(path) and not below(target, home) and not home.startswith(("/dev", "/proc")):
+        # It may have come with sources that are hostile, and lead to a file that is worth a lot.
+        raise RequestError(f"write to {path}", "it is a link that leaves its directory", f"name the file: {target}")
     temporary = os.path.join(os.path.dirname(target), f".wic-{os.getpid()}-{os.urandom(4).hex()}.tmp")
     try:
         mode = stat.S_IMODE(os.stat(target).st_mode) if os.path.exists(target) else None

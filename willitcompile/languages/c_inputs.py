@@ -1,7 +1,7 @@
 """What a compile of C or C++ has read beside its own files, as the compiler itself tells, and what else it has asked.
 
 With `-MD -MF -` gcc and clang write to stdout, as a rule for make, each file that they have read, also where they
-reject it. Not after a header that is missing: then they stop, and nothing is known.
+reject it. Not after a header that is missing, as a rule: then they stop, and nothing is known.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from willitcompile.model import CompileJob
 
 _CLOCK = (b"__DATE__", b"__TIME__", b"__TIMESTAMP__")
-_QUESTIONS = (b"__has_include", b"__has_include_next", b"__has_embed")
+_QUESTIONS = (b"__has_include", b"__has_include_next", b"__has_embed", b"__asm", b"__asm__")
 
 
 def _pieces(names: Iterable[bytes]) -> re.Pattern[bytes]:
@@ -33,8 +33,9 @@ _UNDERSCORES = re.compile(rb"(?<![\w$])__?(?![\w$])")
 """A word of them alone, which may be pasted to one of letters alone."""
 _PASTES = re.compile(rb"##|%:%:|\?\?=|CAT|PASTE|GLUE|JOIN", re.IGNORECASE)
 """What pastes words, and what macros that do are called in the headers of this world."""
-_DEPENDENCY = re.compile(rb"\bpragma\b.*\bdependency\b", re.IGNORECASE | re.DOTALL)
-"""`#pragma GCC dependency` looks at the time of a file."""
+_ASM_PIECES = [[re.compile(rb"\b" + word + rb"\b") for word in words] for words in ((b"a", b"sm"), (b"as", b"m"))]
+_UNTOLD = re.compile(rb"\bdependency\b|\bincbin\b|\binclude_macros\b")
+"""`#pragma GCC dependency` looks at the time of a file, and the assembler reads files too."""
 _ASM = re.compile(rb"\b(?:__)?asm(?:__)?\b")
 _ANOTHER_MACHINE = re.compile(r"-m(?:arch|cpu|tune)=native")
 """What the flag means is the processor's, which is no part of any key."""
@@ -44,6 +45,7 @@ _ELSEWHERE = re.compile(r"-m(?:16|32|x32|abi=.*)|-stdlib=.*|-f(?:no-)?(?:modules
 _NAME = rb"[^\n<>\"]{1,255}"
 _ASKED = re.compile(rb"__has_(?:include(?:_next)?|embed)[ \t]*\([ \t]*(?:[<\"](" + _NAME + rb")[>\"])?")
 _ANY_NAME = re.compile(rb"[<\"](" + _NAME + rb"/" + _NAME + rb")[>\"]")
+_OUT = re.compile(rb"[<\"](/" + _NAME + rb"|(?:" + _NAME + rb"/)?\.\./" + _NAME + rb")[>\"]")
 _WORD = re.compile(rb"(?:[^\s\\$]|\\[ #]|\$\$)+")
 
 
@@ -64,8 +66,26 @@ def lasts(job: CompileJob, *, on_host: bool) -> bool:
         any(map(asks_the_clock, contents))
         or _may_be_pasted(contents, _CLOCK_PIECES)
         or (on_host and _may_be_pasted(contents, _QUESTION_PIECES))
-        or (on_host and any(_ASM.search(content) or _DEPENDENCY.search(content) for content in contents))
+        or any(_leads_out(path, joined(content), job) for path, content in job.files.items())
+        or (on_host and any(map(_asks_the_host, contents)))
     )
+
+
+def _asks_the_host(content: bytes) -> bool:
+    """Whether something is read that the compiler does not tell of, or asked that nobody can follow."""
+    if _ASM.search(content) or _UNTOLD.search(content) or asked(content).by_macro:
+        return True
+    pasted = _PASTES.search(content) and any(all(word.search(content) for word in words) for words in _ASM_PIECES)
+    return bool(pasted)
+
+
+def _leads_out(path: str, content: bytes, job: CompileJob) -> bool:
+    """Whether what may be the name of a header leads to where the unit's own files are not, as to /proc."""
+    names = {os.fsdecode(match[1]) for match in _OUT.finditer(content)}
+    if any(name.startswith("/") for name in names):
+        return True
+    places = [os.path.dirname(path), *(f"{job.workdir}/{word[2:]}" for word in job.argv if word.startswith("-I"))]
+    return not all(any(os.path.normpath(f"{place}/{name}") in job.files for place in places) for name in names)
 
 
 def _may_be_pasted(contents: Sequence[bytes], pieces: re.Pattern[bytes]) -> bool:
@@ -126,7 +146,7 @@ def asks_the_clock(text: bytes) -> bool:
 
 def names_in(text: bytes) -> set[bytes]:
     """Whatever may be the name of a header in a directory: one that a macro hands on stands there somewhere."""
-    return {match[1] for match in _ANY_NAME.finditer(text)}
+    return {match[1] for match in _ANY_NAME.finditer(joined(text))}
 
 
 def directories(read: Iterable[str], names: Iterable[bytes], roots: Sequence[str]) -> dict[str, None]:
@@ -142,4 +162,5 @@ def directories(read: Iterable[str], names: Iterable[bytes], roots: Sequence[str
         for root in roots:
             if real[place].startswith(real[root] + "/"):
                 below.add(real[place][len(real[root]) + 1 :])
-    return near | dict.fromkeys(f"{root}/{each}" if each else root for root in roots for each in below)
+    # A header may be found beside the one that includes it, too.
+    return near | dict.fromkeys(f"{root}/{each}" if each else root for root in (*roots, *near) for each in below)

@@ -101,7 +101,7 @@ class Rust:
         if any(word.endswith("native") for word in job.argv):
             return False  # a flag about the processor of whichever machine it is
         # Of the libraries that `cc` links nobody tells.
-        return not on_host or not (job.link or any(map(reads_elsewhere, job.files.values())))
+        return not (on_host and job.link) and not any(map(reads_elsewhere, job.files.values()))
 
 
 def _crate_name(path: str) -> str:

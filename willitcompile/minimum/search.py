@@ -35,16 +35,14 @@ def search(count: int) -> Asking:
     """Ask a row of `count` places, at least one.
 
     A row that is one step costs the logarithm of its length, and four more: its ends, and a neighbour on either side
-    of the two places between which the step is. Any answer that does not fit one step has all of the row asked. So has
-    a last place that says no where another says yes; those are looked for one, two, four, … places before it.
+    of the two places between which the step is. Any answer that does not fit one step has all of the row asked, and so
+    has a last place that says no: what an old standard takes, all later ones may have given up.
     """
     answers: dict[int, bool] = {}
     end = count - 1
     yield from _ask(answers, (end, 0))
     if not answers[end]:
-        yield from _ask(answers, [end - back for back in _doubling(end)])
-        if any(answers.values()):
-            yield from _ask(answers, range(count))
+        yield from _ask(answers, range(count))
         return _steps(answers)
     no, yes = (0, end) if not answers[0] else (-1, 0)
     while yes - no > 1:
@@ -61,14 +59,6 @@ def _ask(answers: dict[int, bool], places: Sequence[int]) -> Generator[Sequence[
     """Those that were not asked yet."""
     if unknown := [place for place in dict.fromkeys(places) if place not in answers]:
         answers.update((yield unknown))
-
-
-def _doubling(end: int) -> list[int]:
-    """
-    >>> _doubling(9)
-    [1, 2, 4, 8]
-    """
-    return [1 << power for power in range(end.bit_length()) if 1 << power <= end]
 
 
 def _steps(answers: Mapping[int, bool]) -> Steps:

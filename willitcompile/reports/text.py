@@ -5,6 +5,7 @@ Of a matrix: a table for each source, and below it each message once, with the c
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,8 @@ def said(check: CheckResult, style: Style) -> Iterator[str]:
         return
     for printed in (check.stdout, check.stderr):
         if printed:
-            text = safe(printed).rstrip("\n")
+            # A line that begins so is a command to GitHub Actions, and to others: a source must give none.
+            text = re.sub(r"^(?=::|##)", " ", safe(printed).rstrip("\n"), flags=re.MULTILINE)
             yield color.paint_message(text) if style.color else text
     if check.result.truncated:
         yield "(the compiler printed more than is shown)"

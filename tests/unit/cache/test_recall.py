@@ -220,6 +220,7 @@ class TestDirectory:
 
     @pytest.fixture
     def shared(self, tmp_path: Path) -> str:
+        (tmp_path / "shared").mkdir()
         return str(tmp_path / "shared")
 
     def test_others_find_what_one_has_kept(self, open_cache: Callable[..., Cache], shared: str) -> None:
@@ -239,7 +240,7 @@ class TestDirectory:
         Checked(open_cache("theirs", shared), identity=host)
         assert Checked(open_cache("mine", shared), identity=host).compiles == 0
         assert Checked(open_cache("others", shared), identity=host).compiles == 1
-        assert not os.path.exists(shared)
+        assert os.listdir(shared) == []
 
     @pytest.mark.parametrize("torn", [b"", b"=", b"torn", bytes(20)])
     def test_a_torn_file_is_compiled_over(self, open_cache: Callable[..., Cache], shared: str, torn: bytes) -> None:
@@ -267,6 +268,17 @@ class TestDirectory:
         assert Checked(open_cache("mine", str(tmp_path / "file"))).compiles == 2
         assert Checked(open_cache("mine")).compiles == 0
         assert [note.partition(":")[0] for note in notes] == ["the shared cache is not asked any more"]
+
+
+def test_a_shared_directory_that_is_gone_is_told_of_and_not_made(
+    open_cache: Callable[..., Cache], tmp_path: Path, notes: list[str]
+) -> None:
+    gone = tmp_path / "mount" / "answers"
+    write(a_c="int a;\n")
+    assert Checked(open_cache("mine", str(gone))).compiles == 1
+    assert len(notes) == 1
+    assert notes[0].endswith(f"it is no directory: {gone}")
+    assert not gone.exists()
 
 
 class TestRedis:

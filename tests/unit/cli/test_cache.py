@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -97,6 +98,7 @@ def test_a_shared_directory_serves_two_homes(
     cli: Callable[..., object], home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     shared = str(home / "shared")
+    os.mkdir(shared)
     cli("check", "--shared-cache", shared, "a.c", identity=ONE)
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "another"))
     assert "cached" in cli("check", "--shared-cache", shared, "a.c", identity=ONE).out

@@ -229,6 +229,15 @@ class TestOutputFile:
         assert (project / "link").is_symlink()
         assert "good.cpp" in (project / "target").read_text()
 
+    def test_is_not_a_file_elsewhere_that_a_link_names(self, cli: Cli, project: Path) -> None:
+        profile = project.parent / "profile"
+        profile.write_text("worth a lot")
+        (project / "report").symlink_to(profile)
+        code, _, err = cli("check", "good.cpp", "-f", "text:report")
+        assert code == 2
+        assert "it is a link that leaves its directory" in err
+        assert profile.read_text() == "worth a lot"
+
     def test_stays_as_it_was_where_there_is_nothing_to_report(self, cli: Cli, project: Path) -> None:
         (project / "report").write_text("before")
         assert cli("check", "missing.cpp", "-o", "report")[0] == 2
