@@ -88,3 +88,9 @@ def test_a_gap_is_seen_next_to_the_step() -> None:
 def test_what_was_given_up_is_found() -> None:
     found, _ = searched([True, True, True, False, False])
     assert found == Steps(0, 2)
+
+
+@given(ROWS)
+def test_none_is_said_to_be_good_only_where_all_were_asked(row: list[bool]) -> None:
+    found, _ = searched(row)
+    assert (found.first is None) == (not any(row))
