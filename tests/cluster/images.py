@@ -94,6 +94,14 @@ def has(run: Path, images: Sequence[str]) -> bool:
     return {_reference(each) for each in images} <= set(_listed(run))
 
 
+def by_digest(run: Path, image: str) -> str:
+    """A name of an image that is there by its digest, as it would be had from a registry. Raises OSError."""
+    reference = _reference(image)
+    name = f"{reference.rpartition(':')[0]}@{_listed(run)[reference]}"
+    ctr(run, "images", "tag", "--force", reference, name)
+    return name
+
+
 def _listed(run: Path) -> dict[str, str]:
     """The digest by name. Each image has the one that it was given, and another, of the digest of its configuration,
     which is what Docker calls its id."""
