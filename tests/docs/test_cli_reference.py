@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,12 +14,9 @@ from tests.docs import cli_reference
 from tests.docs.pages import page_with
 from willitcompile import errors
 from willitcompile.cli.output import READER_GONE
-from willitcompile.errors import BackendUnavailable, WillItCompileError
+from willitcompile.errors import WillItCompileError
 from willitcompile.model import Limits, Verdict
 from willitcompile.reports import units
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 PAGE: str = cli_reference.PAGE.read_text()
 
@@ -69,20 +65,6 @@ EXAMPLES = [
     for line in block.splitlines()
     if line.startswith("$ ")
 ]
-
-
-@pytest.fixture(scope="session")
-def sandbox(unavailable: Callable[[str, str, str], None]) -> None:
-    from willitcompile.backends import open_backend
-
-    try:
-        with open_backend("sandbox") as backend:
-            families = {toolchain.family for toolchain in backend.toolchains()}
-    except BackendUnavailable as error:
-        unavailable("sandbox", error.obstacle, error.remedy)
-    else:
-        if not {"gcc", "clang"} <= families:
-            unavailable("sandbox", "gcc or clang is missing", "apt-get install g++ clang")
 
 
 @pytest.mark.sandbox

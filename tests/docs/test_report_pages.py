@@ -8,19 +8,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-from willitcompile.backends import open_backend
-from willitcompile.errors import BackendUnavailable
 from willitcompile.reports import REPORTS, findings
 from willitcompile.reports.gitlab import SEVERITIES
 from willitcompile.reports.html import messages
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reports.md").read_text()
@@ -55,18 +49,6 @@ def test_links_lead_somewhere(page: str) -> None:
     file = ROOT / page
     for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", file.read_text()):
         assert (file.parent / link).exists(), link
-
-
-@pytest.fixture(scope="session")
-def sandbox(unavailable: Callable[[str, str, str], None]) -> None:
-    try:
-        with open_backend("sandbox") as backend:
-            families = {toolchain.family for toolchain in backend.toolchains()}
-    except BackendUnavailable as error:
-        unavailable("sandbox", error.obstacle, error.remedy)
-    else:
-        if not {"gcc", "clang"} <= families:
-            unavailable("sandbox", "gcc or clang is missing", "apt-get install g++ clang")
 
 
 @pytest.mark.sandbox

@@ -35,6 +35,8 @@ class Heard:
         self.backend = backend
         self.queue: Queue = backend.queue()
         self.jobs: dict[str, Queued] = {}
+        # The first news of each, gone or not: the cluster may have removed a job again before `submit` returns.
+        self.first: dict[str, Queued] = {}
         self.queue.begin(self._hear, 30)
 
     def _hear(self, news: Sequence[Queued], gone: Sequence[str]) -> None:
@@ -42,6 +44,7 @@ class Heard:
             known = self.jobs.get(each.id)
             assert known is None or known.version < each.version
             self.jobs[each.id] = each
+            self.first.setdefault(each.id, each)
         for job_id in gone:
             self.jobs.pop(job_id, None)
 
@@ -51,7 +54,7 @@ class Heard:
         )
         ticket = Ticket(str(uuid4()), 0, "somebody", "batch", time.time(), "about it")
         self.queue.submit(ticket, asked, start=start, keep_seconds=keep_seconds)
-        assert self.jobs[ticket.id].ticket == ticket._replace(submitted=round(ticket.submitted, 3))
+        assert self.first[ticket.id].ticket == ticket._replace(submitted=round(ticket.submitted, 3))
         return ticket.id
 
     def result(self, job_id: str) -> Any:

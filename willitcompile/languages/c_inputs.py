@@ -59,14 +59,14 @@ def lasts(job: CompileJob, *, on_host: bool) -> bool:
         return False
     if on_host and (job.link or any(map(_ELSEWHERE.fullmatch, job.argv))):
         return False
-    contents = [joined(content) for content in job.files.values()]
+    own = [joined(content) for content in job.files.values()]
     # Macros are defined by flags too.
-    contents.append("\n".join(job.argv[1:]).encode(errors="surrogateescape"))
+    contents = [*own, "\n".join(job.argv[1:]).encode(errors="surrogateescape")]
     return not (
         any(map(asks_the_clock, contents))
         or _may_be_pasted(contents, _CLOCK_PIECES)
         or (on_host and _may_be_pasted(contents, _QUESTION_PIECES))
-        or any(_leads_out(path, joined(content), job) for path, content in job.files.items())
+        or any(_leads_out(path, content, job) for path, content in zip(job.files, own, strict=True))
         or (on_host and any(map(_asks_the_host, contents)))
     )
 
