@@ -14,13 +14,19 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def sandbox(unavailable: Callable[[str, str, str], None]) -> None:
-    """This host has gcc and clang to run them with."""
+def families(unavailable: Callable[[str, str, str], None]) -> set[str]:
+    """Of the toolchains that the sandbox has on this host."""
+    found: set[str] = set()
     try:
         with open_backend("sandbox") as backend:
-            families = {toolchain.family for toolchain in backend.toolchains()}
+            found = {toolchain.family for toolchain in backend.toolchains()}
     except BackendUnavailable as error:
         unavailable("sandbox", error.obstacle, error.remedy)
-    else:
-        if not {"gcc", "clang"} <= families:
-            unavailable("sandbox", "gcc or clang is missing", "apt-get install g++ clang")
+    return found
+
+
+@pytest.fixture(scope="session")
+def sandbox(families: set[str], unavailable: Callable[[str, str, str], None]) -> None:
+    """This host has gcc and clang to run them with."""
+    if not {"gcc", "clang"} <= families:
+        unavailable("sandbox", "gcc or clang is missing", "apt-get install g++ clang")
