@@ -91,12 +91,14 @@ def run(
 def prepare(check: PlannedCheck, request: CheckRequest, limits: Limits) -> tuple[CompileJob, About]:
     """Read the source and what it needs: its job, and what is known of it. Raises RequestError."""
     language, toolchain = check.language, check.toolchain
-    files = tree(request, check.source, language, check.root)
+    entry = check.entry
+    files = tree(request, check.source, language, check.root, entry)
     unit = language.gather(files)
     standard = check.standard or language.default_standard(unit, toolchain)
     if standard not in toolchain.standards[language.name]:
         raise unknown_standard(check.source, language, [toolchain], standard)
-    command = language.command(unit, toolchain, standard, request.options)
+    options = entry.options.joined(request.options) if entry else request.options
+    command = language.command(unit, toolchain, standard, options)
     job = CompileJob(
         toolchain=toolchain.name,
         language=language.name,
@@ -105,11 +107,11 @@ def prepare(check: PlannedCheck, request: CheckRequest, limits: Limits) -> tuple
         workdir=unit.workdir,
         environment=command.environment,
         limits=limits,
-        link=request.options.link,
+        link=options.link,
         rejected_exit_codes=command.rejected_exit_codes,
     )
-    expected = None
-    if request.expectations and _MARK in files.content:
+    expected = entry.expected if entry else None
+    if expected is None and request.expectations and _MARK in files.content:
         from willitcompile.expectations import expectation
 
         expected = expectation(check.source, files.content, language, toolchain, standard)

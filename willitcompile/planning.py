@@ -10,7 +10,7 @@ import os
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from willitcompile import languages, toolchains
+from willitcompile import languages, listings, toolchains
 from willitcompile.backends import Wanted
 from willitcompile.errors import SourceError, ToolchainMissing, UnknownStandard
 from willitcompile.files import below, current_directory, files_below
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from willitcompile.backends import Backend
     from willitcompile.languages import Language
+    from willitcompile.listings import Entry
     from willitcompile.model import Toolchain
 
 STDIN = "-"
@@ -85,6 +86,9 @@ class PlannedCheck(NamedTuple):
     root: str | None = None
     """The directory asked for, whose files the source may need; None where the source was named itself."""
 
+    entry: Entry | None = None
+    """What a listing says of it; None where the source is a file that was named or found."""
+
 
 class Source(NamedTuple):
     """What was found to be checked. The fields are those of `PlannedCheck`."""
@@ -92,6 +96,7 @@ class Source(NamedTuple):
     name: str
     language: Language
     root: str | None = None
+    entry: Entry | None = None
 
 
 def find(request: CheckRequest) -> list[Source]:
@@ -105,8 +110,8 @@ def find(request: CheckRequest) -> list[Source]:
         return list(dict.fromkeys(_sources_among(request.files, request)))
     for path in request.paths:
         for source in _sources_of(path, request):
-            # The same file may be named twice, or named and found in a directory.
-            where = STDIN if source.name == STDIN else os.path.abspath(source.name)
+            # The same file may be named twice, or named and found in a directory. A listing names each compile once.
+            where = source.name if source.entry or source.name == STDIN else os.path.abspath(source.name)
             if where not in seen:
                 seen.add(where)
                 found.append(source)
@@ -138,9 +143,22 @@ def combine(
     _refuse_strange_standards(request, [source.language for source in reversed(firsts.values())])
     pairs = {name: _pairs(request, available, backend, first) for name, first in firsts.items()}
     return [
-        PlannedCheck(source.name, source.language, toolchain, standard, source.root)
+        PlannedCheck(source.name, source.language, toolchain, standard, source.root, source.entry)
         for source in sources
-        for toolchain, standard in pairs[source.language.name]
+        for toolchain, standard in _pairs_of(source, pairs[source.language.name])
+    ]
+
+
+def _pairs_of(source: Source, pairs: list[tuple[Toolchain, str | None]]) -> list[tuple[Toolchain, str | None]]:
+    """Those of its language, at the standard that a listing says where the request says none."""
+    entry = source.entry
+    if entry is None:
+        return pairs
+    if entry.problem:
+        return pairs[:1]
+    return [
+        (toolchain, standard or (entry.standard if entry.standard in toolchain.standards[entry.language] else None))
+        for toolchain, standard in pairs
     ]
 
 
@@ -166,6 +184,8 @@ def _sources_of(path: str, request: CheckRequest) -> Iterable[Source]:
     asked = request.language
     if path == STDIN and request.stdin is None:
         raise SourceError("check -", "nothing was piped in", "pipe a source in, or name a file")
+    if path != STDIN and (kind := listings.kind(path)) and not os.path.isdir(path):
+        return _listed(kind, path, request)
     if path == STDIN or not os.path.isdir(path):
         named = languages.language(asked) if asked and path == STDIN else None
         return [Source(path, languages.detect(path, tree(request, path, named).content, asked))]
@@ -181,8 +201,37 @@ def _sources_of(path: str, request: CheckRequest) -> Iterable[Source]:
     return [found[file] for file in files if file in found]
 
 
-def tree(request: CheckRequest, source: str, language: Language | None = None, root: str | None = None) -> SourceTree:
-    """Read a source. Raises SourceError."""
+def _listed(kind: str, path: str, request: CheckRequest) -> Iterable[Source]:
+    """What a listing tells of. Raises SourceError where it cannot be read, or tells of nothing that was asked for."""
+    asked = languages.language(request.language).name if request.language else None
+    text = SourceTree(path, limits=request.sizes, on_look=_on_look(request, "")).content
+    entries = [
+        entry for entry in listings.entries(kind, path, text) if entry.problem or asked in (None, entry.language)
+    ]
+    if not entries:
+        what = f"{asked} source" if asked else "source of a language that we know"
+        raise SourceError(f"check {path}", f"there is no {what} in it", "name a file that has one")
+    return [Source(entry.name, languages.language(entry.language), None, entry) for entry in entries]
+
+
+def tree(
+    request: CheckRequest,
+    source: str,
+    language: Language | None = None,
+    root: str | None = None,
+    entry: Entry | None = None,
+) -> SourceTree:
+    """Read a source. Raises RequestError."""
+    if entry:
+        if entry.problem:
+            raise entry.problem
+        return SourceTree(
+            entry.path,
+            include_dirs=(*request.include_dirs, *entry.include_dirs),
+            limits=request.sizes,
+            virtual=None if entry.text is None else {entry.path: entry.text},
+            on_look=_on_look(request, source),
+        )
     if request.files is not None:
         return SourceTree(
             source,

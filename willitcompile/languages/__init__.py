@@ -30,6 +30,15 @@ class CompileOptions(NamedTuple):
     link: bool = False
     """Build a program, not only an object."""
 
+    def joined(self, others: CompileOptions) -> CompileOptions:
+        """These and then others, which therefore win where a compiler lets the last one win."""
+        return CompileOptions(
+            self.defines + others.defines,
+            self.warnings + others.warnings,
+            self.flags + others.flags,
+            self.link or others.link,
+        )
+
 
 class Command(NamedTuple):
     """How to ask the compiler. See the fields of the same names of `CompileJob`."""
