@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from willitcompile import languages
 from willitcompile.backends import CancelToken
-from willitcompile.errors import Interrupted, RequestError, SourceError, WillItCompileError
+from willitcompile.errors import Interrupted, RequestError, WillItCompileError
 from willitcompile.model import EXPECTATION_MARK, MIB, CheckResult, CompileJob, Limits, Verdict
-from willitcompile.planning import plan, tree, unknown_standard
+from willitcompile.planning import plan, together, tree, unknown_standard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -37,9 +37,6 @@ COLD = 32
 HELD_BYTES = 64 * MIB
 """Of answers that were kept, and wait for their turn."""
 
-MOST_SHOWN = 20
-"""Of the sources that cannot be checked, in one message."""
-
 LOOK_AHEAD = 32
 """Results for each job that may wait for an earlier one, so that a slow compile does not hold up the others.
 Most have a few KB, none more than some copies of `Limits.output_bytes`."""
@@ -57,6 +54,10 @@ class About(NamedTuple):
     notes: tuple[str, ...] = ()
     limits: Limits = Limits()
     expected: Expectation | None = None
+    path: str | None = None
+    line: int | None = None
+    missing: str = ""
+    """What to do where a header is not there."""
 
 
 def run(
@@ -116,12 +117,20 @@ def prepare(check: PlannedCheck, request: CheckRequest, limits: Limits) -> tuple
 
         expected = expectation(check.source, files.content, language, toolchain, standard)
     about = About(check.source, language.name, toolchain.name, standard, unit.prefix, unit.notes, limits, expected)
+    if entry:
+        path = entry.path if entry.path != check.source else None
+        about = about._replace(path=path, line=entry.line, missing=entry.missing)
     return job, about
 
 
 def judge(about: About, result: CompileResult, backend: str) -> CheckResult:
     """What a compile means, by how it ended on the backend of this name."""
     said = languages.language(about.language).messages(result.stdout, result.stderr, about.prefix)
+    notes = about.notes
+    if about.missing and result.verdict is Verdict.REJECTED:
+        from willitcompile.listings.missing import headers
+
+        notes += tuple(f"{name} is not there: {about.missing}" for name in headers(said.diagnostics))
     return CheckResult(
         source=about.source,
         language=about.language,
@@ -132,9 +141,11 @@ def judge(about: About, result: CompileResult, backend: str) -> CheckResult:
         stdout=said.stdout,
         stderr=said.stderr,
         diagnostics=said.diagnostics,
-        notes=about.notes if result.verdict is Verdict.REJECTED else (),
+        notes=notes if result.verdict is Verdict.REJECTED else (),
         limits=about.limits,
         expected=about.expected,
+        path=about.path,
+        line=about.line,
     )
 
 
@@ -213,7 +224,7 @@ def _results(
             else:
                 yield answered
     if failed:
-        raise _together(list(failed.values()))
+        raise together(list(failed.values()))
 
 
 def _look_up(
@@ -294,11 +305,3 @@ def _in_turns(places: Sequence[int], checks: Sequence[PlannedCheck]) -> list[int
         name = checks[place].toolchain.name
         turns[name] = keys[place] = turns.get(name, 0) + 1
     return sorted(places, key=keys.__getitem__)
-
-
-def _together(errors: list[RequestError]) -> RequestError:
-    if len(errors) == 1:
-        return errors[0]
-    shown = [f"{error}" for error in errors[:MOST_SHOWN]]
-    more = [f"and {len(errors) - MOST_SHOWN} more"] if len(errors) > MOST_SHOWN else []
-    return SourceError(f"check {len(errors)} of the sources", "\n  ".join(["", *shown, *more]), errors[0].remedy)

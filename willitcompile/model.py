@@ -209,6 +209,13 @@ class SourceUnit(NamedTuple):
     include_dirs: tuple[str, ...] = ()
     """Where to look for headers, relative to `workdir`."""
 
+    search: tuple[tuple[str, str], ...] = ()
+    """Where else, each behind its option, as `("-isystem", "../third_party")`: relative to `workdir`, or absolute for
+    a directory of the toolchain's own."""
+
+    forced: tuple[str, ...] = ()
+    """What is included before the main file, relative to `workdir`."""
+
     notes: tuple[str, ...] = ()
     """What a person should know when this is rejected: an include that was not sent, and why."""
 
@@ -251,6 +258,12 @@ class CheckResult(NamedTuple):
 
     hint: str | None = None
     """A later standard at which the same toolchain accepts what it has rejected here, where that was looked for."""
+
+    path: str | None = None
+    """The file that the source is in, where `source` is not its name: as one of the blocks of a document."""
+
+    line: int | None = None
+    """Where it begins in that file."""
 
     @property
     def verdict(self) -> Verdict:

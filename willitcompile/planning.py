@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from willitcompile.backends import Backend
+    from willitcompile.errors import RequestError
     from willitcompile.languages import Language
     from willitcompile.listings import Entry
     from willitcompile.model import Toolchain
 
 STDIN = "-"
+
+LISTING_BYTES = 256 * 1024 * 1024
+"""At most, of a listing, which is never sent anywhere. 20,000 commands of CMake's take some 18 MiB."""
 
 SENT = "/sent"
 """Where files are that were sent, for those who read them: no directory of this machine."""
@@ -104,18 +108,46 @@ def find(request: CheckRequest) -> list[Source]:
 
     Raises RequestError.
     """
-    seen = set()
+    seen: set[object] = set()
     found = []
     if request.files is not None:
         return list(dict.fromkeys(_sources_among(request.files, request)))
     for path in request.paths:
         for source in _sources_of(path, request):
-            # The same file may be named twice, or named and found in a directory. A listing names each compile once.
-            where = source.name if source.entry or source.name == STDIN else os.path.abspath(source.name)
+            # The same file may be named twice, or named and found in a directory; a listing may repeat itself.
+            where = source.entry or (STDIN if source.name == STDIN else os.path.abspath(source.name))
             if where not in seen:
                 seen.add(where)
                 found.append(source)
+    return apart(found)
+
+
+def apart(sources: Sequence[Source]) -> list[Source]:
+    """Each with a name of its own: a file that is compiled in several ways is `a.cpp`, `a.cpp (2)`, and so on."""
+    taken: set[str] = set()
+    counts: dict[str, int] = {}
+    found = []
+    for source in sources:
+        name = source.name
+        while name in taken:
+            counts[source.name] = counts.get(source.name, 1) + 1
+            name = f"{source.name} ({counts[source.name]})"
+        taken.add(name)
+        found.append(source._replace(name=name) if name != source.name else source)
     return found
+
+
+MOST_SHOWN = 20
+"""Of the sources that cannot be checked, in one message."""
+
+
+def together(errors: Sequence[RequestError]) -> RequestError:
+    """One error that tells of all of these."""
+    if len(errors) == 1:
+        return errors[0]
+    shown = [f"{error}" for error in errors[:MOST_SHOWN]]
+    more = [f"and {len(errors) - MOST_SHOWN} more"] if len(errors) > MOST_SHOWN else []
+    return SourceError(f"check {len(errors)} of the sources", "\n  ".join(["", *shown, *more]), errors[0].remedy)
 
 
 def wanted(request: CheckRequest, sources: Sequence[Source]) -> Wanted:
@@ -157,7 +189,8 @@ def _pairs_of(source: Source, pairs: list[tuple[Toolchain, str | None]]) -> list
     if entry.problem:
         return pairs[:1]
     return [
-        (toolchain, standard or (entry.standard if entry.standard in toolchain.standards[entry.language] else None))
+        # One that the toolchain does not know is told when it is its turn: another one would be another question.
+        (toolchain, standard or entry.standard)
         for toolchain, standard in pairs
     ]
 
@@ -184,8 +217,8 @@ def _sources_of(path: str, request: CheckRequest) -> Iterable[Source]:
     asked = request.language
     if path == STDIN and request.stdin is None:
         raise SourceError("check -", "nothing was piped in", "pipe a source in, or name a file")
-    if path != STDIN and (kind := listings.kind(path)) and not os.path.isdir(path):
-        return _listed(kind, path, request)
+    if path != STDIN and listings.listing(path) and not os.path.isdir(path):
+        return _listed(path, request)
     if path == STDIN or not os.path.isdir(path):
         named = languages.language(asked) if asked and path == STDIN else None
         return [Source(path, languages.detect(path, tree(request, path, named).content, asked))]
@@ -201,14 +234,18 @@ def _sources_of(path: str, request: CheckRequest) -> Iterable[Source]:
     return [found[file] for file in files if file in found]
 
 
-def _listed(kind: str, path: str, request: CheckRequest) -> Iterable[Source]:
-    """What a listing tells of. Raises SourceError where it cannot be read, or tells of nothing that was asked for."""
+def _listed(path: str, request: CheckRequest) -> list[Source]:
+    """What a listing tells of. Raises RequestError where it cannot be read, or tells of nothing that can be checked."""
     asked = languages.language(request.language).name if request.language else None
-    text = SourceTree(path, limits=request.sizes, on_look=_on_look(request, "")).content
+    sizes = SizeLimits(max(LISTING_BYTES, request.sizes.file_bytes), max(LISTING_BYTES, request.sizes.unit_bytes))
+    text = SourceTree(path, limits=sizes, on_look=_on_look(request, "")).content
+    given = listings.Given(request.include_dirs)
     entries = [
-        entry for entry in listings.entries(kind, path, text) if entry.problem or asked in (None, entry.language)
+        entry for entry in listings.entries(path, text, given) if entry.problem or asked in {None, entry.language}
     ]
-    if not entries:
+    if not any(entry.problem is None for entry in entries):
+        if entries:
+            raise together([entry.problem for entry in entries if entry.problem])
         what = f"{asked} source" if asked else "source of a language that we know"
         raise SourceError(f"check {path}", f"there is no {what} in it", "name a file that has one")
     return [Source(entry.name, languages.language(entry.language), None, entry) for entry in entries]
@@ -231,6 +268,9 @@ def tree(
             limits=request.sizes,
             virtual=None if entry.text is None else {entry.path: entry.text},
             on_look=_on_look(request, source),
+            search=entry.search,
+            forced=entry.forced,
+            workdir=entry.workdir,
         )
     if request.files is not None:
         return SourceTree(

@@ -29,6 +29,9 @@ class SizeLimits(NamedTuple):
 MAX_FILES = 10_000
 """Files of one source unit. Boost has 15,000 headers, of which no compile wants even a tenth."""
 
+SYSTEM_DIRS = ("/usr/include", "/usr/local/include", "/usr/lib", "/usr/lib64")
+"""Where toolchains have headers of their own: never sent, as whatever runs the compile has them or has others."""
+
 MAX_NOTES = 100
 """Notes of one source unit. Nobody reads more."""
 
@@ -53,6 +56,9 @@ class SourceTree:
         virtual: Mapping[str, bytes] | None = None,
         disk: bool = True,
         on_look: Callable[[str], None] | None = None,
+        search: Sequence[tuple[str, str]] = (),
+        forced: Sequence[str] = (),
+        workdir: str | None = None,
     ) -> None:
         """Read the main file.
 
@@ -62,6 +68,9 @@ class SourceTree:
 
         `on_look` is told of each path on the disk before it is looked at, be anything there or not: what the unit
         depends on. A directory whose names are read has a `/` at its end.
+
+        `search`, `forced` and `workdir` are for the unit, all as typed: see `SourceUnit` and `unit`. Of `search` what
+        is no directory is left out, as compilers do.
 
         Raises SourceError.
         """
@@ -85,7 +94,18 @@ class SourceTree:
         self._directories: set[str] = set()
         self._real: dict[str, str] = {}
         self.include_dirs = tuple(self._include_dir(name) for name in include_dirs)
-        given = (os.path.dirname(self.main), *map(self.absolute, roots), *self.include_dirs)
+        self.search = tuple(
+            (option, path)
+            for option, path in ((option, self.absolute(name)) for option, name in search)
+            if is_system(path) or self._is_there(path)
+        )
+        self.forced = tuple(map(self.absolute, forced))
+        self._workdir = workdir and self.absolute(workdir)
+        others = [path for _, path in self.search if not is_system(path)]
+        self.search_dirs = (*self.include_dirs, *others)
+        """Every directory where headers of the unit may be, the first to be looked at first."""
+        given = (os.path.dirname(self.main), *map(self.absolute, roots), *self.search_dirs)
+        given += tuple(map(os.path.dirname, self.forced))
         self._roots = tuple(dict.fromkeys(map(self._realpath, given))) if disk else ()
         self.content = self._read_main()
         """The bytes of the main file."""
@@ -222,11 +242,12 @@ class SourceTree:
         by default `cwd` where that lies above the main file or the user typed a relative path, else the
         common directory of all the files. Raises SourceError.
         """
+        workdir = workdir or self._workdir
         if workdir is None and (below(self.main, self.cwd) or not os.path.isabs(self.typed)):
             workdir = self.cwd
         laid_out = {
             *map(os.path.dirname, self._sent),
-            *self.include_dirs,
+            *self.search_dirs,
             workdir or os.path.dirname(self.main),
         }
         base = os.path.commonpath(laid_out)
@@ -243,7 +264,7 @@ class SourceTree:
         for path in files:
             while (path := os.path.dirname(path)) and path not in parents:
                 parents.add(path)
-        for directory in sorted({workdir, *self.include_dirs, *self._directories}):
+        for directory in sorted({workdir, *self.search_dirs, *self._directories}):
             if below(directory, base) and (empty := relative(directory, base)) not in parents:
                 files[empty + "/"] = b""
         return SourceUnit(
@@ -253,6 +274,10 @@ class SourceTree:
             main=tuple(_argument(os.path.relpath(path, workdir)) for path in main or (self.main,)),
             workdir=relative(workdir, base),
             include_dirs=tuple(os.path.relpath(path, workdir) for path in self.include_dirs),
+            search=tuple(
+                (option, path if is_system(path) else os.path.relpath(path, workdir)) for option, path in self.search
+            ),
+            forced=tuple(os.path.relpath(path, workdir) for path in self.forced),
             notes=tuple(self.notes),
             prefix=self._prefix(workdir),
         )
@@ -274,6 +299,10 @@ class SourceTree:
             near = os.path.join(known, name) if known and name else path
             real = self._real[path] = near if known and not os.path.islink(near) else os.path.realpath(near)
         return real
+
+    def _is_there(self, directory: str) -> bool:
+        self._looking(directory)
+        return os.path.isdir(directory)
 
     def _include_dir(self, name: str) -> str:
         asked = f"look for headers in {quoted(name)}"
@@ -386,6 +415,11 @@ class SourceTree:
             f"it has more than {sized(self.limits.file_bytes)}",
             "leave it out, or raise the setting max-file-size",
         )
+
+
+def is_system(path: str) -> bool:
+    """Whether a directory is one of `SYSTEM_DIRS`, or below it."""
+    return any(below(path, directory) for directory in SYSTEM_DIRS)
 
 
 def _argument(path: str) -> str:

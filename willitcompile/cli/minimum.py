@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from willitcompile.cli import Opener
     from willitcompile.config import Settings
     from willitcompile.minimum import SourceMinimum
-    from willitcompile.planning import CheckRequest
+    from willitcompile.planning import CheckRequest, Source
 
 
 class MinimumArguments(NamedTuple):
@@ -56,18 +56,29 @@ def find_minimum(arguments: MinimumArguments, open_backend: Opener) -> int:
     compilers = settings.compilers if "compiler" in arguments.settings else ()
     ask = request(arguments.paths, settings, read_stdin(arguments.paths, settings))._replace(compilers=compilers)
     with cancelling() as cancel, opened(arguments.output) as write:
-        backend, found = _find(ask, settings, open_backend, cancel, quiet=arguments.quiet)
+        sources = planning.find(ask)
+        # What a listing tells of and cannot be checked costs the others nothing.
+        problems = [source.entry.problem for source in sources if source.entry and source.entry.problem]
+        sources = [source for source in sources if not (source.entry and source.entry.problem)]
+        backend, found = _find(ask, sources, settings, open_backend, cancel, quiet=arguments.quiet)
         write(FORMATS[arguments.format](backend, found, Style(quiet=arguments.quiet, verbose=arguments.verbose)))
+    if problems:
+        raise planning.together(problems)
     return 0 if all(any(family.standard for family in each.families) for each in found) else 1
 
 
 def _find(
-    ask: CheckRequest, settings: Settings, open_backend: Opener, cancel: CancelToken, *, quiet: bool
+    ask: CheckRequest,
+    sources: list[Source],
+    settings: Settings,
+    open_backend: Opener,
+    cancel: CancelToken,
+    *,
+    quiet: bool,
 ) -> tuple[str, list[SourceMinimum]]:
     """The backend that was used, and what was found."""
     bars = Bars(settings.color, quiet=quiet)
     try:
-        sources = planning.find(ask)
         wanted = minimum.wanted(ask, sources)
         with open_backend(settings.backend, opening(settings, wanted, bars)) as backend:
             available = abandonable(lambda: backend.toolchains(wanted))

@@ -11,7 +11,7 @@ from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING, NoReturn
 
-from willitcompile import checker, planning, reports
+from willitcompile import checker, listings, planning, reports
 from willitcompile.backends import CancelToken
 from willitcompile.cli.bars import Bars
 from willitcompile.cli.cache import opened_cache
@@ -97,7 +97,7 @@ class _Sources:
         self._ask = ask
         self._watched = watched
         self._found = {path: self._find(path) for path in ask.paths}
-        self._directories = [path for path in ask.paths if os.path.isdir(path)]
+        self._directories = [path for path in ask.paths if os.path.isdir(path) or listings.listing(path)]
         self._sort()
 
     def search(self) -> Iterator[RequestError]:
@@ -119,11 +119,11 @@ class _Sources:
 
     def _sort(self) -> None:
         # The same file may be named twice, or named and found in a directory.
-        first: dict[str, Source] = {}
+        first: dict[object, Source] = {}
         for found in self._found.values():
             for source in found:
-                first.setdefault(os.path.abspath(source.name), source)
-        self.by_name = {source.name: source for source in first.values()}
+                first.setdefault(source.entry or os.path.abspath(source.name), source)
+        self.by_name = {source.name: source for source in planning.apart(list(first.values()))}
 
 
 class _Watch:

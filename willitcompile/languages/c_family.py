@@ -117,6 +117,8 @@ class CLanguage:
             *(("-fdiagnostics-column-unit=byte",) if gcc and _major(toolchain) >= 11 else ()),
             *judged,
             *(f"-I{directory}" for directory in unit.include_dirs),
+            *(option + directory for option, directory in unit.search),
+            *(word for path in unit.forced for word in ("-include", path)),
             "-o",
             output_path(unit.workdir),
             *(() if options.link else ("-c",)),

@@ -55,7 +55,9 @@ def gather(tree: SourceTree) -> None:
     """Send the main file and every file that it may include, directly or not. Raises SourceError."""
     tree.add(tree.main, tree.content)
     queue = [(tree.main, tree.content)]
-    done = {tree.main}
+    forced = ((path, tree.send(path, f"{tree.typed} is compiled with {tree.shown(path)}")) for path in tree.forced)
+    queue += [(path, content) for path, content in forced if content is not None]
+    done = {path for path, _ in queue}
     computed: list[str] = []
     while queue:
         source = _Source(tree, *queue.pop())
@@ -208,11 +210,11 @@ def _targets(tree: SourceTree, source: _Source, computed: list[str]) -> Iterator
                 )
             continue
         if mention.kind == "quoted":
-            places = [source.directory, *tree.include_dirs]
+            places = [source.directory, *tree.search_dirs]
         elif mention.kind == "assembly":
-            places = [tree.cwd, *tree.include_dirs]
+            places = [tree.cwd, *tree.search_dirs]
         else:
-            places = list(tree.include_dirs)
+            places = list(tree.search_dirs)
         for place in dict.fromkeys(places):
             if ".." in name:
                 _mention_directories(tree, name, place)
@@ -237,7 +239,7 @@ def _all_near(tree: SourceTree, computed: list[str], done: set[str]) -> Iterator
     found: dict[str, None] = {}
     for directory in dict.fromkeys(computed):
         found.update(dict.fromkeys(_includable(tree, directory, deep=False)))
-    for directory in tree.include_dirs:
+    for directory in tree.search_dirs:
         found.update(dict.fromkeys(_includable(tree, directory, deep=True)))
     for path in found:
         if path in done:

@@ -39,8 +39,12 @@ _UNTOLD = re.compile(rb"\bdependency\b|\bincbin\b|\binclude_macros\b")
 _ASM = re.compile(rb"\b(?:__)?asm(?:__)?\b")
 _ANOTHER_MACHINE = re.compile(r"-m(?:arch|cpu|tune)=native")
 """What the flag means is the processor's, which is no part of any key."""
-_ELSEWHERE = re.compile(r"-m(?:16|32|x32|abi=.*)|-stdlib=.*|-f(?:no-)?(?:modules.*|preprocessed|directives-only)")
+_ELSEWHERE = re.compile(
+    r"-m(?:16|32|x32|abi=.*)|-stdlib=.*|-(?:I|iquote|isystem|idirafter)/.*|-f(?:no-)?(?:modules.*|preprocessed|directives-only)"
+)
 """Flags by which a compiler looks in other directories than it has told, or tells in another way."""
+
+_SEARCHED = re.compile(r"-(?:I|iquote|isystem|idirafter)(.+)")
 
 _NAME = rb"[^\n<>\"]{1,255}"
 _ASKED = re.compile(rb"__has_(?:include(?:_next)?|embed)[ \t]*\([ \t]*(?:[<\"](" + _NAME + rb")[>\"])?")
@@ -84,7 +88,8 @@ def _leads_out(path: str, content: bytes, job: CompileJob) -> bool:
     names = {os.fsdecode(match[1]) for match in _OUT.finditer(content)}
     if any(name.startswith("/") for name in names):
         return True
-    places = [os.path.dirname(path), *(f"{job.workdir}/{word[2:]}" for word in job.argv if word.startswith("-I"))]
+    searched = filter(None, map(_SEARCHED.match, job.argv))
+    places = [os.path.dirname(path), *(f"{job.workdir}/{match[1]}" for match in searched)]
     return not all(any(os.path.normpath(f"{place}/{name}") in job.files for place in places) for name in names)
 
 

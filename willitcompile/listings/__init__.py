@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from willitcompile.languages import CompileOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from willitcompile.errors import RequestError
     from willitcompile.model import Expectation
@@ -23,19 +23,19 @@ class Entry(NamedTuple):
     """One compile that a listing tells of."""
 
     name: str
-    """As results call its source: `src/main.cpp`, `README.md:12`. No other entry of the listing has it."""
+    """As results call its source: `src/main.cpp`, `README.md:12`."""
 
     path: str
     """The file to compile, as one would type it. Where there is `text`, the name of the file that it becomes."""
 
     language: str
-    """By its canonical name."""
+    """By its canonical name; of no matter where there is a problem."""
 
     text: bytes | None = None
     """What to compile, where it is no file's whole content."""
 
-    line: int = 1
-    """Where the listing tells of it."""
+    line: int | None = None
+    """Where it begins in the file at `path`, where that is not its start."""
 
     standard: str | None = None
     """The canonical one to compile at where the request names none; None for the default."""
@@ -44,30 +44,55 @@ class Entry(NamedTuple):
     """Its own; those of the request come behind."""
 
     include_dirs: tuple[str, ...] = ()
-    """Its own, as one would type them; those of the request come first."""
+    search: tuple[tuple[str, str], ...] = ()
+    forced: tuple[str, ...] = ()
+    """Its own, as one would type them: see `SourceUnit`. Those of the request come first."""
+
+    workdir: str | None = None
+    """Where it is compiled; None for where a file of this name would be."""
 
     expected: Expectation | None = None
     """How it is to end, where the listing says so."""
+
+    missing: str = ""
+    """What to do where a header is not there."""
 
     problem: RequestError | None = None
     """Why there can be no answer for it."""
 
 
-LISTINGS: dict[str, tuple[str, Callable[[str], bool]]] = {}
-"""By kind, the module, and whether a file of this name is such a listing."""
+class Given(NamedTuple):
+    """What a listing is to know of the request."""
+
+    include_dirs: tuple[str, ...] = ()
+    """See `CheckRequest`."""
 
 
-def kind(path: str) -> str | None:
-    """What kind of listing a file is by its name; None for a source.
+class Listing(NamedTuple):
+    """One kind of listing."""
 
-    >>> kind("main.cpp")
+    module: str
+    names: tuple[str, ...] = ()
+    """Of its files."""
+    extensions: tuple[str, ...] = ()
+
+
+LISTINGS = (Listing("willitcompile.listings.compilation_database", names=("compile_commands.json",)),)
+
+
+def listing(path: str) -> Listing | None:
+    """What a file of this name lists its sources as; None for a source.
+
+    >>> listing("main.cpp")
     """
     name = os.path.basename(path)
-    return next((kind for kind, (_, fits) in LISTINGS.items() if fits(name)), None)
+    return next((each for each in LISTINGS if name in each.names or name.endswith(each.extensions)), None)
 
 
-def entries(kind: str, path: str, text: bytes) -> Iterable[Entry]:
+def entries(path: str, text: bytes, given: Given) -> Iterable[Entry]:
     """What the listing at `path` with this content tells of, in its order. Raises SourceError where it is none."""
-    module, _ = LISTINGS[kind]
-    found: Iterable[Entry] = import_module(module).entries(path, text)
+    known = listing(path)
+    if known is None:
+        raise ValueError(path)
+    found: Iterable[Entry] = import_module(known.module).entries(path, text, given)
     return found
