@@ -20,7 +20,7 @@ import yaml
 from tests.chart import dashboard, prometheus
 from tests.chart.helm import NAMESPACE, RELEASE, VALUE_FILES
 from tests.chart.installation import Installation
-from tests.chart.prometheus import Prometheus, scraping
+from tests.chart.prometheus import SCRAPE_SECONDS, Prometheus, scraping
 from tests.chart.traffic import Tokens, Traffic
 from tests.serve.harness import Place, Server, until
 
@@ -169,7 +169,8 @@ def scraped(rules: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
             Prometheus(
                 directory, scraping({"pod-0": server.url}, LABELS, tokens.of["prometheus"]), rules
             ) as prometheus,
-            going_on(Traffic(server, tokens, ("gcc-13", "clang-19"), 0.2).everything),
+            # What hangs does so for as long as it takes to be seen waiting, between one look and the next.
+            going_on(Traffic(server, tokens, ("gcc-13", "clang-19"), 2 * SCRAPE_SECONDS).everything),
         ):
             yield prometheus
     finally:

@@ -73,6 +73,8 @@ def from_yaml(text: str, file: str) -> Iterator[Entry]:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         line = mark.line + 1 if mark else _line_of(text, getattr(error, "position", 0))
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "something is wrong"
+        if "nesting depth" in problem:  # libyaml since 0.2.6 counts too, and looks ahead of its events
+            raise ConfigError(f"{file}:{line}", f"it nests more than {_DEEPEST} deep", "write it flatter") from None
         raise ConfigError(f"{file}:{line}", f"it is not YAML: {_unquoted(problem)}", "correct the line") from None
 
 
