@@ -286,7 +286,7 @@ def tree(
     stdin = None
     if source == STDIN:
         # As gcc and go want a name with an extension, it gets one, which stands in their messages too.
-        source = "stdin" + (_extension(language) if language else "")
+        source = "stdin" + (extension(language) if language else "")
         stdin = {source: request.stdin or b""}
     roots = [root] if root else []
     if language and language.project_file and source != STDIN and not stdin:
@@ -323,7 +323,7 @@ def _project(source: str, project_file: str, on_look: Callable[[str], None] | No
     return []
 
 
-def _extension(language: Language) -> str:
+def extension(language: Language) -> str:
     """The one that is called as the language is: `.c`, `.cpp`, `.go`, `.rs`."""
     named = (f".{name}" for name in (*language.aliases, language.name))
     return next((each for each in named if each in language.extensions), min(language.extensions))

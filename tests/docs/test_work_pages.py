@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from willitcompile.model import plain_quotes
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
@@ -50,7 +52,7 @@ def test_the_tests_of_the_page_pass(sandbox: None, tmp_path: Path) -> None:
 
 
 def plain(line: str) -> str:
-    return re.sub(r"gcc-\d+|gnu\+\+\d+|\s+|[‘’']", " ", line).split("(operand")[0].strip()
+    return re.sub(r"gcc-\d+|gnu\+\+\d+|\s+", " ", plain_quotes(line)).split("(operand")[0].strip()
 
 
 def test_every_setting_of_the_plugin_is_on_its_page() -> None:

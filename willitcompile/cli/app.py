@@ -319,15 +319,84 @@ def minimum(
     def act(open_backend: Opener) -> int:
         from willitcompile.cli.minimum import MinimumArguments, find_minimum
 
-        settings = {
-            name: tuple(value) if isinstance(value, list) else (value,)
-            for name, value in given.items()
-            if value is not None
-        }
-        asked = MinimumArguments(tuple(paths), settings, format_, output, config, quiet, verbose)
+        asked = MinimumArguments(tuple(paths), _typed(given), format_, output, config, quiet, verbose)
         return find_minimum(asked, open_backend)
 
     ctx.obj.append(act)
+
+
+@app.command(epilog="Settings also come from willitcompile.yaml or pyproject.toml, but for reports.")
+def batch(
+    ctx: typer.Context,
+    input_: Annotated[
+        str, typer.Argument(metavar="[FILE]", help="Records, one JSON object a line; - for standard input.")
+    ] = "-",
+    compiler: Annotated[
+        Many,
+        typer.Option("--compiler", "-c", metavar="NAME", help="For records that name none; repeat, or use commas."),
+    ] = None,
+    std: Annotated[
+        Many, typer.Option("--std", "-s", metavar="STD", help="For records that name none; repeat, or use commas.")
+    ] = None,
+    language: Language = None,
+    backend: Backend = None,
+    define: Define = None,
+    warning: Warn = None,
+    flag: Flag = None,
+    images: Images = None,
+    link: Link = False,
+    jobs: Jobs = None,
+    timeout: Timeout = None,
+    memory: Memory = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write the answers to this file.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with that file: what it answers is not asked again.")
+    ] = False,
+    order: Annotated[
+        str, typer.Option("--order", metavar="NAME", help="Of the answers: finished (as they come) or input.")
+    ] = "finished",
+    group_by: Annotated[
+        str, typer.Option("--group-by", metavar="FIELD", help="The field of a record to count compile rates by.")
+    ] = "group",
+    summary: Annotated[
+        str | None, typer.Option("--summary", metavar="FILE", help="Write the counts to this file, as JSON.")
+    ] = None,
+    no_cache: NoCache = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No counter, no summary.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more: tracebacks.")] = False,
+    context: Context = None,
+    namespace: Namespace = None,
+    config: Config = None,
+) -> None:
+    """Check many sources, each a line of JSON, and answer each with a line.
+
+    \b
+    will-it-compile batch < in.jsonl > out.jsonl
+    will-it-compile batch in.jsonl --output out.jsonl --resume
+    """
+    given = {name: value for name, value in locals().items() if name in CHECK_SETTINGS}
+    given["link"] = "true" if link else None
+    given["cache"] = "false" if no_cache else None
+    _ = verbose  # which `willitcompile.cli` looks for itself
+
+    def act(open_backend: Opener) -> int:
+        from willitcompile.cli.batch import BatchArguments, batch
+
+        asked = BatchArguments(input_, _typed(given), output, resume, order, group_by, summary, config, quiet)
+        return batch(asked, open_backend)
+
+    ctx.obj.append(act)
+
+
+def _typed(given: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Settings by name, of those that were named."""
+    return {
+        name: tuple(value) if isinstance(value, list) else (value,)
+        for name, value in given.items()
+        if value is not None
+    }
 
 
 @app.command()

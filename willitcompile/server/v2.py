@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import posixpath
 import re
 import time
 from collections import Counter
@@ -15,16 +13,16 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from willitcompile import planning
-from willitcompile.errors import NoAnswer, RequestError, SourceError
-from willitcompile.files import has_control
+from willitcompile.errors import NoAnswer, RequestError
 from willitcompile.model import Verdict
 from willitcompile.reports.json import dumps
+from willitcompile.sent import decoded, refuse_paths
 from willitcompile.server.bodies import BODY
 from willitcompile.server.checks import Ask, Check, cells
 from willitcompile.server.desk import Json, Refused, Text, body, is_json, new_id, rfc3339, told, unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
 MOST_CELLS = 1000
 """Compiles of one check."""
 MOST_FILES = 1000
-NAME_BYTES = 255
-"""Of each part of a path: file systems take no more."""
 MOST_WORDS = 100
 """Toolchains, standards, flags, each."""
 MOST_WAIT_SECONDS = 60
@@ -230,9 +226,7 @@ def plan(
         asked.link,
         _limits(asked.limits, limits),
     )
-    for path in (*ask.files, *ask.sources, *ask.include_dirs):
-        _refuse_path(path)
-    _refuse_directories(ask.files)
+    refuse_paths(ask.files, (*ask.sources, *ask.include_dirs))
     request = ask.request()
     planned = planning.combine(request, planning.find(request), available, backend)
     if len(planned) > most:
@@ -277,33 +271,7 @@ def _toolchain(toolchain: Toolchain) -> dict[str, object]:
 
 
 def _content(path: str, file: str | Encoded) -> bytes:
-    if isinstance(file, str):
-        return file.encode()
-    try:
-        return base64.b64decode(file.base64, validate=True)
-    except ValueError:
-        raise SourceError(f"read {path!r}", "it is not base64", "encode it again, or send it as text") from None
-
-
-def _refuse_path(path: str) -> None:
-    """Raises SourceError for one that is not below where the files are, or has two names."""
-    is_plain = not has_control(path) and "\\" not in path and not path.startswith(("/", "-", "@"))
-    is_plain = is_plain and max(map(len, path.encode().split(b"/"))) <= NAME_BYTES
-    if is_plain and (path == posixpath.normpath(path)) and path != ".." and not path.startswith("../"):
-        return
-    raise SourceError(
-        f"check {path!r}", "that is no path of a file that was sent", "use relative paths without . and .., as src/a.c"
-    )
-
-
-def _refuse_directories(paths: Iterable[str]) -> None:
-    """Raises SourceError for a file that is where the directory of another has to be."""
-    directories = {"."}
-    for path in paths:
-        while (path := posixpath.dirname(path)) and path not in directories:
-            directories.add(path)
-    for path in directories.intersection(paths):
-        raise SourceError(f"check {path!r}", "that is a directory too", "give the file another name")
+    return file.encode() if isinstance(file, str) else decoded(path, file.base64)
 
 
 def _limits(asked: Limited, allowed: Limits) -> dict[str, float]:
