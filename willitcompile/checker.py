@@ -111,15 +111,15 @@ def prepare(check: PlannedCheck, request: CheckRequest, limits: Limits) -> tuple
         link=options.link,
         rejected_exit_codes=command.rejected_exit_codes,
     )
-    expected = entry.expected if entry else None
+    expected = entry.expected if entry and request.expectations else None
     if expected is None and request.expectations and _MARK in files.content:
         from willitcompile.expectations import expectation
 
         expected = expectation(check.source, files.content, language, toolchain, standard)
     about = About(check.source, language.name, toolchain.name, standard, unit.prefix, unit.notes, limits, expected)
     if entry:
-        path = entry.path if entry.path != check.source else None
-        about = about._replace(path=path, line=entry.line, missing=entry.missing)
+        file = entry.document or entry.path
+        about = about._replace(path=file if file != check.source else None, line=entry.line, missing=entry.missing)
     return job, about
 
 

@@ -266,6 +266,11 @@ class CheckResult(NamedTuple):
     """Where it begins in that file."""
 
     @property
+    def file(self) -> str:
+        """What its messages are about: the file that it is, or is in."""
+        return self.path or self.source
+
+    @property
     def verdict(self) -> Verdict:
         return self.result.verdict
 

@@ -59,6 +59,8 @@ class CheckRequest(NamedTuple):
     each source among them."""
 
     include_dirs: tuple[str, ...] = ()
+    documents: Mapping[str, object] = MappingProxyType({})
+    """What the configuration says of documents: see `willitcompile.listings.fragments`."""
     options: CompileOptions = CompileOptions()
     limits: Mapping[str, Any] = MappingProxyType({})
     """The fields of `Limits` that somebody has named; for the others the backend knows what suits it."""
@@ -227,6 +229,11 @@ def _sources_of(path: str, request: CheckRequest) -> Iterable[Source]:
     files = list(files_below(path, _on_look(request, "")))
     spoken = [languages.language(asked)] if asked else languages.languages()
     found = {file: Source(file, each, path) for each in spoken for file in each.sources(files)}
+    documents = [file for file in files if (known := listings.listing(file)) and known.in_directories]
+    if found and not any(map(listings.listing, request.paths)):
+        documents = []  # most directories of sources have one that nobody has asked about
+    if documents and (blocks := {file: listed for file in documents if (listed := _tells(file, request))}):
+        return [source for file in files for source in ([found[file]] if file in found else blocks.get(file, ()))]
     if not found:
         what = f"{asked} source" if asked else "source of a language that we know"
         remedy = "name a file, and its language with --language"
@@ -236,19 +243,27 @@ def _sources_of(path: str, request: CheckRequest) -> Iterable[Source]:
 
 def _listed(path: str, request: CheckRequest) -> list[Source]:
     """What a listing tells of. Raises RequestError where it cannot be read, or tells of nothing that can be checked."""
+    sources = _tells(path, request)
+    problems = [source.entry.problem for source in sources if source.entry and source.entry.problem]
+    if problems and len(problems) == len(sources):
+        raise together(problems)
+    if not sources:
+        what = f"{request.language} source" if request.language else "source of a language that we know"
+        raise SourceError(f"check {path}", f"there is no {what} in it", "name a file that has one")
+    return sources
+
+
+def _tells(path: str, request: CheckRequest) -> list[Source]:
+    """What a listing tells of in the language asked for, and what is wrong with it. Raises RequestError."""
     asked = languages.language(request.language).name if request.language else None
     sizes = SizeLimits(max(LISTING_BYTES, request.sizes.file_bytes), max(LISTING_BYTES, request.sizes.unit_bytes))
     text = SourceTree(path, limits=sizes, on_look=_on_look(request, "")).content
-    given = listings.Given(request.include_dirs)
-    entries = [
-        entry for entry in listings.entries(path, text, given) if entry.problem or asked in {None, entry.language}
+    entries = listings.entries(path, text, listings.Given(request.include_dirs, request.documents))
+    return [
+        Source(entry.name, languages.language(entry.language), None, entry)
+        for entry in entries
+        if entry.problem or asked in {None, entry.language}
     ]
-    if not any(entry.problem is None for entry in entries):
-        if entries:
-            raise together([entry.problem for entry in entries if entry.problem])
-        what = f"{asked} source" if asked else "source of a language that we know"
-        raise SourceError(f"check {path}", f"there is no {what} in it", "name a file that has one")
-    return [Source(entry.name, languages.language(entry.language), None, entry) for entry in entries]
 
 
 def tree(
@@ -262,6 +277,9 @@ def tree(
     if entry:
         if entry.problem:
             raise entry.problem
+        if entry.is_alone:
+            virtual = {entry.path: entry.text or b""}
+            return SourceTree(entry.path, cwd=SENT, limits=request.sizes, virtual=virtual, disk=False)
         return SourceTree(
             entry.path,
             include_dirs=(*request.include_dirs, *entry.include_dirs),

@@ -12,7 +12,7 @@ from willitcompile import languages, planning, sent
 from willitcompile.errors import Interrupted, RequestError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from willitcompile.backends import CancelToken
     from willitcompile.planning import CheckRequest
@@ -132,20 +132,20 @@ def parse(line: bytes | None, number: int, defaults: CheckRequest, group_by: str
     """What a line asks for, with `defaults` for what it does not say; None for an empty one. Never raises."""
     if line is not None and not line.strip():
         return None
-    name, group = None, ""
+    name, group, asked = None, "", f"check line {number}"
     try:
-        record = _object(line, number)
+        record = _object(line, asked)
         group = _shown(record.get(group_by, ""))
-        name = _id(record.get("id"), number)
-        return Record(name, number, group, len(line or b""), _request(record, number, defaults, group_by))
+        name = _id(record.get("id"), asked)
+        return Record(name, number, group, len(line or b""), request_of(record, asked, defaults, group_by))
     except RequestError as error:
         return Wrong(name, number, group, error)
 
 
-def _object(line: bytes | None, number: int) -> dict[str, Any]:
+def _object(line: bytes | None, asked: str) -> dict[str, Any]:
     if line is None:
         obstacle = f"it is longer than {MOST_LINE_BYTES >> 20} MiB"
-        raise _wrong(number, obstacle, "leave the record out, or divide it")
+        raise _wrong(asked, obstacle, "leave the record out, or divide it")
     obstacle = "it is not a JSON object"
     try:
         record = json.loads(line)
@@ -159,37 +159,38 @@ def _object(line: bytes | None, number: int) -> dict[str, Any]:
         obstacle = (
             f"it is not JSON: {'it is not UTF-8' if isinstance(error, UnicodeDecodeError) else 'a number is too long'}"
         )
-    raise _wrong(number, obstacle, 'write a line as {"id": "1", "language": "c", "code": "…"}')
+    raise _wrong(asked, obstacle, 'write a line as {"id": "1", "language": "c", "code": "…"}')
 
 
-def _id(name: object, number: int) -> str | int:
+def _id(name: object, asked: str) -> str | int:
     if name is None:
-        raise _wrong(number, "it has no id", 'write a line as {"id": "1", "language": "c", "code": "…"}')
+        raise _wrong(asked, "it has no id", 'write a line as {"id": "1", "language": "c", "code": "…"}')
     if isinstance(name, bool) or not isinstance(name, str | int) or len(str(name)) > MOST_ID:
-        raise _wrong(number, f"its id is neither text nor a number of at most {MOST_ID} characters", "shorten it")
+        raise _wrong(asked, f"its id is neither text nor a number of at most {MOST_ID} characters", "shorten it")
     return name
 
 
-def _request(record: dict[str, Any], number: int, defaults: CheckRequest, group_by: str) -> CheckRequest:
+def request_of(record: Mapping[str, Any], asked: str, defaults: CheckRequest, group_by: str = "group") -> CheckRequest:
+    """What the fields of a record ask for. Raises RequestError, which says that `asked` was."""
     for field in record:
         if field not in FIELDS and field != group_by and (meant := _meant(field)):
-            raise _wrong(number, f"there is no field {field!r}", f"did you mean {meant}?")
+            raise _wrong(asked, f"there is no field {field!r}", f"did you mean {meant}?")
     language = record.get("language")
     if language is not None and not isinstance(language, str):
-        raise _wrong(number, "language is not a string", f"use one of: {', '.join(_names())}")
+        raise _wrong(asked, "language is not a string", f"use one of: {', '.join(_names())}")
     language = language or defaults.language
-    files = _files(record, number, language)
-    paths = _words(record, "paths", number) if "files" in record else tuple(files)
-    include_dirs = _words(record, "include_dirs", number)
+    files = _files(record, asked, language)
+    paths = _words(record, "paths", asked) if "files" in record else tuple(files)
+    include_dirs = _words(record, "include_dirs", asked)
     sent.refuse_paths(files, (*paths, *include_dirs))
     link = record.get("link", defaults.options.link)
     if not isinstance(link, bool):
-        raise _wrong(number, "link is neither true nor false", "leave it out")
-    given = {name: _words(record, name, number) for name in ("defines", "warnings", "flags") if name in record}
+        raise _wrong(asked, "link is neither true nor false", "leave it out")
+    given = {name: _words(record, name, asked) for name in ("defines", "warnings", "flags") if name in record}
     return defaults._replace(
         paths=paths,
-        compilers=_words(record, "compilers", number, split=True) or defaults.compilers,
-        standards=_words(record, "standards", number, split=True) or defaults.standards,
+        compilers=_words(record, "compilers", asked, split=True) or defaults.compilers,
+        standards=_words(record, "standards", asked, split=True) or defaults.standards,
         language=language,
         files=files,
         include_dirs=include_dirs,
@@ -197,19 +198,19 @@ def _request(record: dict[str, Any], number: int, defaults: CheckRequest, group_
     )
 
 
-def _files(record: dict[str, Any], number: int, language: str | None) -> dict[str, bytes]:
+def _files(record: Mapping[str, Any], asked: str, language: str | None) -> dict[str, bytes]:
     code, files = record.get("code"), record.get("files")
     if (code is None) == (files is None):
         obstacle = "it has neither code nor files" if code is None else "it has both code and files"
-        raise _wrong(number, obstacle, 'write {"id": "1", "language": "c", "code": "…"}')
+        raise _wrong(asked, obstacle, 'write {"id": "1", "language": "c", "code": "…"}')
     if code is not None:
         if not isinstance(code, str):
-            raise _wrong(number, "code is not a string", "write the source as one string")
+            raise _wrong(asked, "code is not a string", "write the source as one string")
         if language is None:
-            raise _wrong(number, "nothing tells which language it is", "add a language, or use --language")
+            raise _wrong(asked, "nothing tells which language it is", "add a language, or use --language")
         return {f"main{planning.extension(languages.language(language))}": _bytes(code)}
     if not isinstance(files, dict) or not 0 < len(files) <= MOST_FILES:
-        raise _wrong(number, f"files is not an object with 1 to {MOST_FILES} files", 'write {"main.c": "…"}')
+        raise _wrong(asked, f"files is not an object with 1 to {MOST_FILES} files", 'write {"main.c": "…"}')
     contents = {}
     for path, file in files.items():
         if isinstance(file, str):
@@ -217,18 +218,18 @@ def _files(record: dict[str, Any], number: int, language: str | None) -> dict[st
         elif isinstance(file, dict) and set(file) == {"base64"} and isinstance(file["base64"], str):
             contents[path] = sent.decoded(path, file["base64"])
         else:
-            raise _wrong(number, f"the file {path!r} is not a string", 'write it as text, or as {"base64": "…"}')
+            raise _wrong(asked, f"the file {path!r} is not a string", 'write it as text, or as {"base64": "…"}')
     return contents
 
 
-def _words(record: dict[str, Any], name: str, number: int, *, split: bool = False) -> tuple[str, ...]:
+def _words(record: Mapping[str, Any], name: str, asked: str, *, split: bool = False) -> tuple[str, ...]:
     given = record.get(name)
     if isinstance(given, str):
         given = [word.strip() for word in given.split(",")] if split else [given]
     if given is None:
         return ()
     if not isinstance(given, list) or len(given) > MOST_WORDS or not all(isinstance(word, str) for word in given):
-        raise _wrong(number, f"{name} is not a list of at most {MOST_WORDS} strings", f'write "{name}": ["…"]')
+        raise _wrong(asked, f"{name} is not a list of at most {MOST_WORDS} strings", f'write "{name}": ["…"]')
     return tuple(given)
 
 
@@ -256,5 +257,5 @@ def _names() -> list[str]:
     return [each.name for each in languages.languages()]
 
 
-def _wrong(number: int, obstacle: str, remedy: str) -> SourceError:
-    return SourceError(f"check line {number}", obstacle, remedy)
+def _wrong(asked: str, obstacle: str, remedy: str) -> SourceError:
+    return SourceError(asked, obstacle, remedy)

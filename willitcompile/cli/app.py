@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from willitcompile.backends import Opening
-from willitcompile.cli import COMPLETION, PROGRAM
+from willitcompile.cli import COMPLETION, PROGRAM, completion
 from willitcompile.cli.arguments import MANY, OPTIONS, SWITCHES, arguments
 from willitcompile.cli.options import (
     DEFAULT,
@@ -142,7 +142,13 @@ def check(
     ] = None,
     compiler: Annotated[
         Many,
-        typer.Option("--compiler", "-c", metavar="NAME", help="gcc, gcc-13, 'gcc>=10', all; repeat, or use commas."),
+        typer.Option(
+            "--compiler",
+            "-c",
+            metavar="NAME",
+            help="gcc, gcc-13, 'gcc>=10', all; repeat, or use commas.",
+            autocompletion=completion.toolchains,
+        ),
     ] = None,
     std: Annotated[
         Many,
@@ -151,6 +157,7 @@ def check(
             "-s",
             metavar="STD",
             help="A standard or edition: c++20, c17, 2021; repeat or separate by commas.",
+            autocompletion=completion.standards,
         ),
     ] = None,
     language: Language = None,
@@ -202,6 +209,7 @@ def check(
             "-f",
             metavar="NAME[:FILE]",
             help=f"text (the default), {', '.join(list(REPORTS)[1:])}; repeat for several: -f text -f json:out.json.",
+            autocompletion=completion.formats,
         ),
     ] = None,
     output: Output = None,
@@ -230,7 +238,13 @@ def check(
         bool, typer.Option("--verbose", "-v", help="Say more: the compiler's version, memory, tracebacks.")
     ] = False,
     color: Annotated[
-        str | None, typer.Option("--color", metavar="WHEN", help="auto (the default), always or never.")
+        str | None,
+        typer.Option(
+            "--color",
+            metavar="WHEN",
+            help="auto (the default), always or never.",
+            autocompletion=completion.colors,
+        ),
     ] = None,
     context: Context = None,
     namespace: Namespace = None,
@@ -286,7 +300,11 @@ def minimum(
     compiler: Annotated[
         Many,
         typer.Option(
-            "--compiler", "-c", metavar="NAME", help="gcc for all of its versions, gcc-12, 'gcc>=10' (default all)."
+            "--compiler",
+            "-c",
+            metavar="NAME",
+            help="gcc for all of its versions, gcc-12, 'gcc>=10' (default all).",
+            autocompletion=completion.toolchains,
         ),
     ] = None,
     language: Language = None,
@@ -333,10 +351,23 @@ def batch(
     ] = "-",
     compiler: Annotated[
         Many,
-        typer.Option("--compiler", "-c", metavar="NAME", help="For records that name none; repeat, or use commas."),
+        typer.Option(
+            "--compiler",
+            "-c",
+            metavar="NAME",
+            help="For records that name none; repeat, or use commas.",
+            autocompletion=completion.toolchains,
+        ),
     ] = None,
     std: Annotated[
-        Many, typer.Option("--std", "-s", metavar="STD", help="For records that name none; repeat, or use commas.")
+        Many,
+        typer.Option(
+            "--std",
+            "-s",
+            metavar="STD",
+            help="For records that name none; repeat, or use commas.",
+            autocompletion=completion.standards,
+        ),
     ] = None,
     language: Language = None,
     backend: Backend = None,
@@ -355,7 +386,13 @@ def batch(
         bool, typer.Option("--resume", help="Go on with that file: what it answers is not asked again.")
     ] = False,
     order: Annotated[
-        str, typer.Option("--order", metavar="NAME", help="Of the answers: finished (as they come) or input.")
+        str,
+        typer.Option(
+            "--order",
+            metavar="NAME",
+            help="Of the answers: finished (as they come) or input.",
+            autocompletion=completion.orders,
+        ),
     ] = "finished",
     group_by: Annotated[
         str, typer.Option("--group-by", metavar="FIELD", help="The field of a record to count compile rates by.")
@@ -536,6 +573,28 @@ def serve(
 
 
 @app.command()
+def mcp(
+    ctx: typer.Context,
+    backend: Backend = None,
+    images: Images = None,
+    timeout: Timeout = None,
+    memory: Memory = None,
+    context: Context = None,
+    namespace: Namespace = None,
+    config: Config = None,
+) -> None:
+    """Answer a coding agent over stdin and stdout, by the Model Context Protocol."""
+    given = {name: value for name, value in locals().items() if name in CHECK_SETTINGS}
+
+    def act(open_backend: Opener) -> int:
+        from willitcompile.cli.mcp import mcp as act
+
+        return act(_typed(given), config, open_backend)
+
+    ctx.obj.append(act)
+
+
+@app.command()
 def token(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Who it is for.")],
@@ -558,7 +617,10 @@ images = typer.Typer(
 )
 app.add_typer(images)
 
-Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="gcc-13, gcc for the default, or all.")]
+Names = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME...", help="gcc-13, gcc for the default, or all.", autocompletion=completion.images),
+]
 Pins = Annotated[
     Many, typer.Option("--images", metavar="NAME=IMAGE", help="The image for a toolchain, before all others.")
 ]

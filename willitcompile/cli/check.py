@@ -14,7 +14,7 @@ from willitcompile.cli.internal import InternalError
 from willitcompile.cli.interrupt import abandonable, cancelling
 from willitcompile.cli.reporting import targets, writing
 from willitcompile.cli.terminal import is_terminal, say
-from willitcompile.config import resolve
+from willitcompile.config import DOCUMENTS_SECTION, resolve
 from willitcompile.errors import Interrupted, RequestError, SourceError, WillItCompileError
 from willitcompile.languages import CompileOptions
 from willitcompile.planning import CheckRequest
@@ -71,6 +71,7 @@ def request(paths: tuple[str, ...], settings: Settings, stdin: bytes | None) -> 
         language=settings.language,
         stdin=stdin,
         include_dirs=settings.include_dirs,
+        documents=settings.options.get(DOCUMENTS_SECTION, {}),
         options=CompileOptions(settings.defines, settings.warnings, settings.flags, settings.link),
         limits=named_limits(settings),
         sizes=SizeLimits(settings.max_file_size, settings.max_unit_size),

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from willitcompile.backends import BACKENDS
+from willitcompile.cli import completion
 from willitcompile.config import Settings
 from willitcompile.model import Limits
 from willitcompile.reports import units
@@ -16,12 +17,22 @@ DEFAULT = Settings()
 Many = list[str] | None
 Language = Annotated[
     str | None,
-    typer.Option("--language", "-l", metavar="NAME", help="c, c++, go or rust; else told by extension and content."),
+    typer.Option(
+        "--language",
+        "-l",
+        metavar="NAME",
+        help="c, c++, go or rust; else told by extension and content.",
+        autocompletion=completion.language,
+    ),
 ]
 Backend = Annotated[
     str | None,
     typer.Option(
-        "--backend", "-b", metavar="NAME", help=f"Where to compile: auto (the default), {', '.join(BACKENDS)}."
+        "--backend",
+        "-b",
+        metavar="NAME",
+        help=f"Where to compile: auto (the default), {', '.join(BACKENDS)}.",
+        autocompletion=completion.backends,
     ),
 ]
 Include = Annotated[Many, typer.Option("--include", "-I", metavar="DIR", help="Look for headers in this directory.")]

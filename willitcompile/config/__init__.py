@@ -26,9 +26,14 @@ FILE = "willitcompile.yaml"
 PYPROJECT = "pyproject.toml"
 
 SERVICE_SECTION = "serve"
-SECTIONS = {"kubernetes": "{namespace: builds}", SERVICE_SECTION: "{port: 8080}"}
-"""What has a section of its own in a file, which it judges itself: backends, and `will-it-compile serve`. Each with an
-example."""
+DOCUMENTS_SECTION = "documents"
+SECTIONS = {
+    "kubernetes": "{namespace: builds}",
+    SERVICE_SECTION: "{port: 8080}",
+    DOCUMENTS_SECTION: "{c++: {before: 'void f() {', after: '}'}}",
+}
+"""What has a section of its own in a file, which it judges itself: backends, `will-it-compile serve`, documents. Each
+with an example."""
 
 CLUSTER_SECTION = "kubernetes"
 CLUSTER = ("context", "namespace")
@@ -513,7 +518,7 @@ def _allowed(entries: Iterable[Entry], path: str) -> Iterator[Entry]:
     for entry in entries:
         if entry.name == SERVICE_SECTION:
             continue  # for a service, whose file is named
-        if entry.name in {*SECTIONS, *CLUSTER} or (
+        if entry.name in {CLUSTER_SECTION, *CLUSTER} or (
             entry.name == "backend" and CLUSTER_SECTION in {value.strip() for value in entry.values or ()}
         ):
             obstacle = "a file that was found, not named, may not say where in a cluster compiles run"

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from willitcompile.languages import CompileOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from willitcompile.errors import RequestError
     from willitcompile.model import Expectation
@@ -34,8 +35,14 @@ class Entry(NamedTuple):
     text: bytes | None = None
     """What to compile, where it is no file's whole content."""
 
+    document: str | None = None
+    """The file that it stands in, where that is not `path`."""
+
     line: int | None = None
-    """Where it begins in the file at `path`, where that is not its start."""
+    """Where it begins in that file, where that is not its start."""
+
+    is_alone: bool = False
+    """Whether no file of this machine belongs to it, but `text` alone."""
 
     standard: str | None = None
     """The canonical one to compile at where the request names none; None for the default."""
@@ -65,6 +72,7 @@ class Given(NamedTuple):
     """What a listing is to know of the request."""
 
     include_dirs: tuple[str, ...] = ()
+    documents: Mapping[str, object] = MappingProxyType({})
     """See `CheckRequest`."""
 
 
@@ -75,9 +83,14 @@ class Listing(NamedTuple):
     names: tuple[str, ...] = ()
     """Of its files."""
     extensions: tuple[str, ...] = ()
+    in_directories: bool = False
+    """Whether those of a directory count: where one is named as well, or there is nothing else in it."""
 
 
-LISTINGS = (Listing("willitcompile.listings.compilation_database", names=("compile_commands.json",)),)
+LISTINGS = (
+    Listing("willitcompile.listings.compilation_database", names=("compile_commands.json",)),
+    Listing("willitcompile.listings.markdown", extensions=(".md", ".markdown"), in_directories=True),
+)
 
 
 def listing(path: str) -> Listing | None:

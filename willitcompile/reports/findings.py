@@ -180,23 +180,23 @@ def _said(check: CheckResult) -> Iterator[_Said]:
 
 
 def _of_source(check: CheckResult, rule: str, text: str) -> _Said:
-    return _Said(Diagnostic(check.source, None, None, "error", rule, text))
+    return _Said(Diagnostic(check.file, check.line, None, "error", rule, text))
 
 
 def _finding(check: CheckResult, said: _Said, columns: Columns) -> Finding:
     own = said.message
     place, text = own, own.message
-    if not own.path or not is_own(own.path, check.source):
+    if not own.path or not is_own(own.path, check.file):
         # In a header of the system, say: it is told where the user's own code comes in.
         if own.path:
             text = f"{own.path}:{own.line or 1}: {text}"
-        notes = (each for each in said.notes if each.path and is_own(each.path, check.source))
-        place = next(notes, Diagnostic(check.source, None, None, "note", None, ""))
-    path = place.path or check.source
+        notes = (each for each in said.notes if each.path and is_own(each.path, check.file))
+        place = next(notes, Diagnostic(check.file, check.line, None, "note", None, ""))
+    path = place.path or check.file
     return Finding(
         path=relative(path),
         line=place.line,
-        column=columns.character(path, place.line, place.column, check.source),
+        column=columns.character(path, place.line, place.column, check.file),
         level=own.severity,
         rule=safe_line(own.code or own.severity)[:200],
         message=_short(text) or own.severity,
@@ -205,12 +205,12 @@ def _finding(check: CheckResult, said: _Said, columns: Columns) -> Finding:
             Note(
                 relative(each.path) if each.path else None,
                 each.line,
-                columns.character(each.path or "", each.line, each.column, check.source),
+                columns.character(each.path or "", each.line, each.column, check.file),
                 _short(each.message),
             )
             for each in said.notes
         ),
-        fixes=tuple(fix for each in (own, *said.notes) if (fix := _fix(each, check.source, columns))),
+        fixes=tuple(fix for each in (own, *said.notes) if (fix := _fix(each, check.file, columns))),
     )
 
 

@@ -71,6 +71,8 @@ def as_dict(check: CheckResult) -> dict[str, object]:
         "notes": list(check.notes),
         "expected": _expected(check),
         "hint": check.hint,
+        "path": check.path,
+        "line": check.line,
     }
 
 

@@ -55,6 +55,8 @@ RESULTS = st.builds(
     notes=st.lists(ANY_TEXT, max_size=2).map(tuple),
     expected=st.one_of(st.none(), st.builds(Expectation, st.sampled_from(Verdict), ANY_TEXT)),
     hint=st.one_of(st.none(), ANY_TEXT),
+    path=st.one_of(st.none(), ANY_TEXT.filter(bool)),
+    line=st.one_of(st.none(), st.integers(1, 99_999)),
 )
 HOSTILE = st.lists(RESULTS, max_size=4)
 """Results with anything at all in any text."""

@@ -76,6 +76,8 @@ def test_version_1_is_as_it_was_promised(result: Make) -> None:
                 "notes": [],
                 "expected": None,
                 "hint": None,
+                "path": None,
+                "line": None,
             }
         ],
         "summary": {
