@@ -6,11 +6,12 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from tests import go_tools
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,6 @@ OLDEST = (3, 18)
 BUILT = "4.3.1"
 """The version that is built where none is on the PATH."""
 
-BUILD_SECONDS = 1200
 RUN_SECONDS = 240
 
 
@@ -87,24 +87,8 @@ def found() -> str | None:
 
 def build() -> str:
     """Build it from its source, once. Raises OSError."""
-    target = _built()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        done = subprocess.run(
-            ["go", "install", f"helm.sh/helm/v4/cmd/helm@v{BUILT}"],
-            env={**os.environ, "GOBIN": scratch, "CGO_ENABLED": "0", "GOFLAGS": ""},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=BUILD_SECONDS,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise OSError(f"go install failed: {done.stderr.strip()[-500:]}")
-        Path(scratch, "helm").rename(target)
-    return str(target)
+    return str(go_tools.install("helm.sh/helm/v4/cmd/helm", BUILT))
 
 
 def _built() -> Path:
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return caches / "will-it-compile-tests" / f"helm-v{BUILT}" / "helm"
+    return go_tools.installed("helm.sh/helm/v4/cmd/helm", BUILT)

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from tests import go_tools
 from willitcompile.model import plain_quotes
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint"
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
@@ -93,6 +99,33 @@ def test_the_hook_of_git_alone_checks_what_is_staged(
     )
     assert done.returncode == code, done.stdout + done.stderr
     assert ("a.cpp:1:21: error" in done.stdout + done.stderr) == bool(code)
+
+
+@pytest.fixture(scope="session")
+def actionlint(unavailable: Callable[[str, str, str], None]) -> str:
+    try:
+        return shutil.which("actionlint") or str(go_tools.install(ACTIONLINT, "1.7.12"))
+    except OSError as error:
+        unavailable("sandbox", f"there is no actionlint, and {error}", f"go install {ACTIONLINT}@v1.7.12")
+        raise
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("wrong", ["", "paths", "uses"])
+def test_actionlint_has_nothing_to_say_of_the_workflow_and_the_action(
+    actionlint: str, tmp_path: Path, wrong: str
+) -> None:
+    """With the action in the same repository, as that is where it looks into one."""
+    workflow = blocks("ci.md", "yaml")[0].replace("tools/will-it-compile@main", "./")
+    # So that it is known to look.
+    workflow = workflow.replace("paths: |", "pathss: |") if wrong == "paths" else workflow
+    workflow = workflow.replace("@v4", "") if wrong == "uses" else workflow
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".github" / "workflows").mkdir(parents=True)
+    (tmp_path / ".github" / "workflows" / "check.yml").write_text(workflow)
+    shutil.copy(ROOT / "action.yml", tmp_path)
+    done = subprocess.run([actionlint], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == (not wrong), done.stdout + done.stderr
 
 
 def test_the_workflow_of_the_page_is_one_and_its_inputs_are_the_actions(tmp_path: Path) -> None:

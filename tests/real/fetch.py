@@ -56,16 +56,19 @@ class FetchError(Exception):
 
 def crates() -> Path:
     """A directory with each of `CRATES`, called by its name and version as `itoa-1.0.11`. Raises FetchError."""
-    return _once("crates", CRATES, _vendor)
+    return once("crates", CRATES, _vendor)
 
 
 def go_modules() -> Path:
     """A directory with each of `GO_MODULES` by its short name. Raises FetchError."""
-    return _once("go", GO_MODULES, _download_modules)
+    return once("go", GO_MODULES, _download_modules)
 
 
-def _once(name: str, what: Mapping[str, str], make: Callable[[Path], None]) -> Path:
-    """The directory that `make` fills, made only once. One that is there is whole: it was renamed at the end."""
+def once(name: str, what: Mapping[str, str], make: Callable[[Path], None]) -> Path:
+    """The directory that `make` fills, made only once. One that is there is whole: it was renamed at the end.
+
+    `what` says of what, so that another version has another directory.
+    """
     key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
     target = CACHE / f"{name}-{key}"
     if not target.is_dir():

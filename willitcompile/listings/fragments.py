@@ -41,7 +41,7 @@ def wrappers(section: Mapping[str, object]) -> dict[str, Wrapper]:
         try:
             spoken = languages.language(name).name
         except UnknownLanguage as error:
-            raise ConfigError("read the section documents", error.obstacle, error.remedy) from None
+            raise ConfigError(f"read the section documents: {name[:30]!r}", error.obstacle, error.remedy) from None
         if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
             remedy = f"write for example {name}: {{before: '…', after: '…'}}"
             raise ConfigError(f"read the section documents.{name}", "it is not a mapping to text", remedy)

@@ -111,7 +111,7 @@ def _entry(path: str, block: Block, spoken: str, around: Wrapper) -> Entry:
             elif word.startswith("hidelines="):
                 hidden = word.removeprefix("hidelines=")
     except UnknownStandard as error:
-        return _problem(path, block, error.obstacle, error.remedy)
+        return _problem(path, block, f"of its {word[:50]!r}: {error.obstacle}", error.remedy)
     lines = [_unhidden(line, hidden) for line in block.lines] if hidden and spoken != "rust" else list(block.lines)
     before, after = [], []
     # What is whole, is whole, whatever holds for all others.
