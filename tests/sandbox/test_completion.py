@@ -99,7 +99,7 @@ def test_zsh(home: Callable[[str], Path]) -> None:
     directory = home("zsh")
     with (directory / ".zshrc").open("a") as file:
         # Where others may write beside what root reads, it would ask.
-        file.write("\ncompinit -u\nPS1='ready> '\nunsetopt beep zle_bracketed_paste 2>/dev/null\nLISTMAX=1000\n")
+        file.write("\ncompinit -u\nPS1='ready> '\nLISTMAX=1000\n")
     master, slave = pty.openpty()
     process = subprocess.Popen(
         ["zsh", "-i"], stdin=slave, stdout=slave, stderr=slave, env=environment(directory), start_new_session=True
