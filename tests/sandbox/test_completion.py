@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.sandbox
 
-PATIENCE = 60.0
+PATIENCE = 20.0
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|.\x08")
+"""What a terminal is told beside text."""
+
 CASES = [
     ("check main.cpp -c rustc-1.8", {"rustc-1.85"}),
     ("check -c clang,gcc-1", {"clang,gcc-10", "clang,gcc-11", "clang,gcc-12", "clang,gcc-13", "clang,gcc-14"}),
@@ -110,24 +113,26 @@ def test_zsh(home: Callable[[str], Path]) -> None:
     def until(pattern: str) -> None:
         nonlocal said
         end = time.monotonic() + PATIENCE
-        while not re.search(pattern, said):
+        while not re.search(pattern, ESCAPES.sub("", said)):
             assert select.select([master], [], [], max(0, end - time.monotonic()))[0], said
             said += os.read(master, 65536).decode(errors="replace")
 
     try:
         until("ready> ")
-        # The first Tab of a session has it loaded, and rings the bell.
+        # The first Tab of a session may only have it loaded, and ring the bell.
         os.write(master, b"will-it-compile minim\t")
-        until("\x07")
+        until(r"minimum |\x07")
+        if "\x07" in said:
+            os.write(master, b"\t")
+            until(r"minimum ")
         for typed, expected in (
-            ("", r"minimum "),
             ("check main.cpp -c rustc-1.8", r"rustc-1\.85 "),
             ("check -b k", r"kubernetes "),
             ("check -c gcc-1", r"gcc-10(?s:.)*gcc-14|gcc-14(?s:.)*gcc-10"),
         ):
             said = ""
             # What was there before is taken away with Ctrl-U.
-            os.write(master, f"\x15will-it-compile {typed}\t".encode() if typed else b"\t")
+            os.write(master, f"\x15will-it-compile {typed}\t".encode())
             until(expected)
     finally:
         process.kill()
